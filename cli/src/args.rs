@@ -13,12 +13,13 @@ mod limits;
 mod line;
 mod options;
 mod values;
+mod way;
 
 use crate::failure::Failure;
 #[cfg(test)]
 pub(crate) use environment::VARIABLES;
 pub(crate) use environment::{about, misnamed};
-pub(crate) use invocation::{Command, Framing, Invocation, Options, Verb};
+pub(crate) use invocation::{Command, Framing, Invocation, Options, Place, Verb, Way};
 pub(crate) use keys::KeyOptions;
 #[cfg(test)]
 pub(crate) use limits::defaults as limit_defaults;

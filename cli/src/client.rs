@@ -1,30 +1,35 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
-use crate::args::Options;
-use crate::failure::Failure;
+use crate::args::{Options, Way};
+use crate::failure::{Failure, code};
 use crate::log::Log;
-use crate::service::{self, Connections, Entry};
+use crate::service::{self, Connections};
 use crate::signals::Stop;
+use crate::ways::{Door, Inside, stdio};
 use crate::{congestion, events, keys, live, trace, units};
-use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor};
-use striper_runtime::{HostPort, Limits, Listener, Target, TcpPipe};
+use striper_runtime::ways::Users;
+use striper_runtime::{FlowEnd, HostPort, Target};
 
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
     options: &Options,
-    listens: &[SocketAddr],
+    ways: &[Way],
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
+    if ways.iter().any(Way::names_targets) {
+        keys::ensure_key(&options.keys, servers)?;
+    }
     let mut stop = Stop::listen(log)?;
     let events = events::listener(log, events::LINES);
-    let mut listeners = Vec::new();
-    for address in listens {
-        let listener = Listener::bind(*address, Some(events.clone())).await;
-        let mut listener = listener.map_err(|error| Failure::bind(*address, &error))?;
-        listener.keep_spare(Limits::default().spare_files);
-        listeners.push(listener);
+    let mut doors = Vec::new();
+    let users = options.proxy_users.as_deref().map(read_users).transpose()?;
+    for way in ways {
+        doors.extend(Door::open(way, users.as_ref(), &events).await?);
     }
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
@@ -38,7 +43,7 @@ pub(crate) async fn run(
     client_options.congestion = congestion;
     let client = Client::start(ex, client_options, Some(events));
     let client = client.map_err(|error| Failure::setting(&error))?;
-    announce(log, options, &listeners, servers, [name, described]);
+    announce(log, options, &doors, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
     stop.on_reread({
         let (log, options, client) = (log.clone(), options.keys.clone(), client.clone());
@@ -50,22 +55,73 @@ pub(crate) async fn run(
         live::of_stripes(move || client.status(), connections.clone())
     });
     let told = events::Connections::new(log, events::LINES);
-    let accept = |listener| {
-        let (told, client) = (told.clone(), client.clone());
-        ex.spawn(attend(ex.clone(), told, listener, client, connections.clone()))
+    let inside = Inside { ex: ex.clone(), told, client, connections };
+    let stdio = ways.iter().find_map(|way| match way {
+        Way::Stdio { target } => Some(target.clone()),
+        _ => None,
+    });
+    let code = match stdio {
+        Some(target) => carry_stdio(log, &mut stop, options, doors, inside, target).await?,
+        None => serve(log, &mut stop, options, doors, inside).await,
     };
-    let tasks: Vec<_> = listeners.into_iter().map(accept).collect();
+    trace::finish(log, traces.as_deref());
+    Ok(code)
+}
+
+fn read_users(file: &Path) -> Result<Arc<Users>, Failure> {
+    let failed = |cause: String, cure: &str| Failure {
+        code: code::KEY,
+        cause: format!("{}: {cause}", file.display()),
+        cure: Some(cure.to_owned()),
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        failed(error.to_string(), "name a readable file that has USER:PASSWORD in each line")
+    })?;
+    let users = Users::parse(&text);
+    users.map(Arc::new).map_err(|error| failed(error.to_string(), "correct that line"))
+}
+
+/// Runs until a signal.
+async fn serve(
+    log: &Log,
+    stop: &mut Stop,
+    options: &Options,
+    doors: Vec<Door>,
+    inside: Inside,
+) -> u8 {
+    let attend = |door: Door| inside.ex.spawn(door.attend(inside.clone()));
+    let tasks: Vec<_> = doors.into_iter().map(attend).collect();
     let accepting = async move {
         for task in tasks {
             task.await;
         }
     };
-    let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
-        client.shutdown(drain).await
-    })
-    .await;
-    trace::finish(log, traces.as_deref());
-    Ok(code)
+    let end = async |drain| inside.client.shutdown(drain).await;
+    service::run(log, stop, options, &inside.connections, accepting, end).await
+}
+
+/// Runs until the connection of standard input and output has ended, or until a signal.
+async fn carry_stdio(
+    log: &Log,
+    stop: &mut Stop,
+    options: &Options,
+    doors: Vec<Door>,
+    inside: Inside,
+    target: HostPort,
+) -> Result<u8, Failure> {
+    let pipe = stdio::take();
+    let pipe = pipe.map_err(|error| Failure::unexpected(format!("standard input: {error}")))?;
+    let client = inside.client.clone();
+    let carried = async {
+        let report = client.carry(Target::Host(target.clone()), pipe).await;
+        client.shutdown(Duration::from_secs(1)).await;
+        if report.end != FlowEnd::Finished {
+            let text = format!("the connection to {target} failed: {}", report.end);
+            log.error("failed", text, &[("target", target.to_string().into())]);
+        }
+        stdio::code(&report.end)
+    };
+    Ok(smol::future::or(carried, serve(log, stop, options, doors, inside)).await)
 }
 
 pub(crate) fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
@@ -76,63 +132,31 @@ pub(crate) fn client_options(options: &Options, servers: &[HostPort]) -> ClientO
     client
 }
 
-pub(crate) async fn attend(
-    ex: Executor,
-    told: events::Connections,
-    listener: Listener,
-    client: Client,
-    connections: Connections,
-) {
-    loop {
-        let (pipe, from) = listener.accept().await;
-        ex.spawn(carry(told.clone(), client.clone(), pipe, from, connections.begin())).detach();
-    }
-}
-
-async fn carry(
-    told: events::Connections,
-    client: Client,
-    pipe: TcpPipe,
-    from: SocketAddr,
-    entry: Entry,
-) {
-    let name = format!("connection {} from {from}", entry.number);
-    let fields = [("connection", entry.number.into()), ("from", from.to_string().into())];
-    told.opened(&name, &fields);
-    let report = client.carry(Target::Default, Box::new(pipe)).await;
-    told.ended(&name, entry.number, &report);
-}
-
 fn announce(
     log: &Log,
     options: &Options,
-    listeners: &[Listener],
+    doors: &[Door],
     servers: &[HostPort],
     [congestion, key]: [String; 2],
 ) {
     let list = |addresses: Vec<String>| addresses.join(", ");
-    let here = list(listeners.iter().map(|at| at.local_addr().to_string()).collect());
+    let here = list(doors.iter().map(Door::place).collect());
     let there = list(servers.iter().map(HostPort::to_string).collect());
     let stripes = units::count(options.stripes, "stripe");
     let fields = [
-        ("listen", here.clone().into()),
+        ("listen", list(doors.iter().map(Door::address).collect()).into()),
         ("stripes", options.stripes.into()),
         ("server", there.clone().into()),
         ("congestion", congestion.clone().into()),
         ("key", options.keys.names().into()),
     ];
-    log.info(
-        "ready",
-        format!("ready: listening on {here}, {stripes} to {there} ({congestion}, {key})"),
-        &fields,
-    );
-    for address in listeners.iter().map(Listener::local_addr) {
-        if events::is_public(address.ip()) {
-            let text = format!(
-                "any machine that can reach {address} can reach the server's target; listen on a \
-                 bare port to keep it to this machine"
-            );
-            log.warn("public", text, &[("listen", address.to_string().into())]);
-        }
+    let here = if here.is_empty() { here } else { format!("listening on {here}, ") };
+    log.info("ready", format!("ready: {here}{stripes} to {there} ({congestion}, {key})"), &fields);
+    for address in doors.iter().filter_map(Door::public) {
+        let text = format!(
+            "any machine that can reach {address} can reach the server's targets; listen on a \
+             bare port to keep it to this machine"
+        );
+        log.warn("public", text, &[("listen", address.to_string().into())]);
     }
 }

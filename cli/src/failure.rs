@@ -13,6 +13,10 @@ pub(crate) mod code {
     pub(crate) const UNEXPECTED: u8 = 1;
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const BIND: u8 = 3;
+    /// `-W`: the server can't be reached, or its session ended.
+    pub(crate) const NO_SERVER: u8 = 4;
+    /// `-W`: the target was refused, can't be reached, or broke the connection.
+    pub(crate) const NO_TARGET: u8 = 5;
     /// An environment variable is wrong, or a limit of the system is too low.
     pub(crate) const CONFIG: u8 = 6;
     /// A key, a list of peers, or its file can't be used.
@@ -73,6 +77,17 @@ impl Failure {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
         let text = format!("striper-cli: {}{}\n", printable(&self.cause), cure.unwrap_or_default());
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    pub(crate) fn bind_unix(path: &Path, error: &io::Error) -> Self {
+        let (why, cure) = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                ("it is in use".to_owned(), "name another socket, or stop the program that has it")
+            }
+            kind => (error.to_string(), files::cure(kind)),
+        };
+        let cause = format!("cannot listen on {}: {why}", path.display());
+        Failure { code: code::BIND, cause, cure: Some(with_names(cure, path)) }
     }
 
     pub(crate) fn bind(address: SocketAddr, error: &io::Error) -> Self {

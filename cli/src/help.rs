@@ -82,9 +82,9 @@ To see what striper does, without a network:  striper-cli demo
 
 COMMANDS
   -s LISTEN CONNECT              server: takes stripes, connects to the target
-  server LISTEN TARGET           the same
+  server LISTEN [TARGET]         the same; with --allow, clients may name others
   -c LISTEN CONNECT              client: takes connections, dials stripes
-  client SERVER -L [ADDR:]PORT   the same; -L may be given several times
+  client SERVER -L ... -D ...    the same, with any number of -L and -D, or -W
   relay LISTEN CONNECT           plain TCP relay, no stripes
   datagram -c LISTEN CONNECT     takes plain TCP, sends datagrams in one TCP
                                  stream
@@ -100,9 +100,13 @@ COMMANDS
            machine only (127.0.0.1; for IPv6 write [::1]:PORT); 0.0.0.0:PORT or
            [::]:PORT is open to all. With port 0 the system chooses a port; the
            log line \"ready\" has it.
-  CONNECT  HOST:PORT, [V6ADDR]:PORT or two words HOST PORT; SERVER and TARGET
-           have the same forms. For -c and client, A:PORT,B:PORT names several
+  CONNECT  HOST:PORT, [V6ADDR]:PORT or two words HOST PORT; SERVER has the same
+           forms. For -c and client, A:PORT,B:PORT names several
            addresses of one server, and the stripes use all of them.
+  TARGET   HOST:PORT or [V6ADDR]:PORT. A client may name targets with -L, -D and
+           -W if the server allows them (--allow). The server looks a name up
+           and decides on the address. * and names do not mean this machine, and
+           * does not mean private networks, unless --allow-private says so.
   peer     the proxy at the other end of the stripes
 
 OPTIONS (anywhere on the line; each once, unless its text says otherwise)
@@ -199,9 +203,10 @@ EXIT CODES
   2  the command line is wrong, or the file of --trace or the name of
      --congestion can't be used
   3  cannot listen on LISTEN
-  4  peer unreachable (not used by -s, -c and relay, which keep trying)
-  5  refused by the peer, or its version does not match (not used by -s, -c and
-     relay)
+  4  client -W: the server can't be reached, or its session ended (other
+     commands keep trying)
+  5  client -W: the target was refused, can't be reached, or broke the
+     connection
   6  an environment variable is wrong, or the limit of open files, threads or
      file sizes is too low
   7  stopped, but connections outlasted --drain-timeout and were reset

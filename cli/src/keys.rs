@@ -5,6 +5,7 @@ use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
 use crate::{events, files, output};
 use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use striper_runtime::HostPort;
@@ -103,12 +104,15 @@ pub(crate) fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
 
 /// Warns if the stripes of a client are not encrypted, unless they stay on this machine or
 /// `--plain` is given.
-pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
-    let public = |server: &&HostPort| match server.host.parse() {
+fn is_elsewhere(server: &HostPort) -> bool {
+    match server.host.parse() {
         Ok(address) => events::is_public(address),
         Err(_) => !matches!(server.host.to_ascii_lowercase().as_str(), "localhost" | "localhost."),
-    };
-    if let Some(server) = servers.iter().find(public)
+    }
+}
+
+pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
+    if let Some(server) = servers.iter().find(|server| is_elsewhere(server))
         && options.files.is_empty()
         && !options.plain
     {
@@ -118,6 +122,29 @@ pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort
         );
         log.warn("no_key", text, &[("server", server.to_string().into())]);
     }
+}
+
+/// The failure if targets that a client names would go to servers on other machines without a key.
+pub(crate) fn ensure_key(options: &KeyOptions, servers: &[HostPort]) -> Result<(), Failure> {
+    match servers.iter().find(|server| is_elsewhere(server)) {
+        Some(server) if options.files.is_empty() && !options.plain => Err(Failure::usage(
+            format!("targets that this side chooses need a key: {server} may not be the server"),
+            CURE,
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The failure if any machine could name targets for this server to reach.
+pub(crate) fn ensure_key_for_rules(
+    options: &KeyOptions,
+    listen: SocketAddr,
+) -> Result<(), Failure> {
+    if options.files.is_empty() && !options.plain {
+        let cause = format!("--allow needs a key: any machine can reach {listen}");
+        return Err(Failure::usage(cause, CURE));
+    }
+    Ok(())
 }
 
 pub(crate) const CURE: &str = "make a key with striper-cli keygen, copy the file to \

@@ -17,6 +17,7 @@ mod keys;
 mod live;
 mod log;
 mod output;
+mod reach;
 mod relay;
 mod server;
 mod service;
@@ -24,6 +25,7 @@ mod signals;
 mod status;
 mod trace;
 mod units;
+mod ways;
 
 use args::{Command, Invocation};
 use failure::Failure;
@@ -97,11 +99,9 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
     let Invocation { command, options } = &invocation;
     match command {
         Command::Server { listen, target } => {
-            server::run(&ex, &log, options, *listen, target).await
+            server::run(&ex, &log, options, *listen, target.as_ref()).await
         }
-        Command::Client { listens, servers } => {
-            client::run(&ex, &log, options, listens, servers).await
-        }
+        Command::Client { ways, servers } => client::run(&ex, &log, options, ways, servers).await,
         Command::Relay { listen, target, framing } => {
             relay::run(&ex, &log, options, *listen, target, *framing).await
         }

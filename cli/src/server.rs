@@ -4,23 +4,26 @@ use crate::args::{KeyOptions, Options};
 use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
+use crate::reach::{Reach, Unreached};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
 use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
-use striper_core::{Config, Reason};
+use striper_core::Config;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
-use striper_runtime::{DialError, HostPort, Listener, Target, dial_tcp};
+use striper_runtime::{DialError, HostPort, Listener};
 
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
     options: &Options,
     listen: SocketAddr,
-    target: &HostPort,
+    target: Option<&HostPort>,
 ) -> Result<u8, Failure> {
+    if !options.rules.is_empty() && !listen.ip().is_loopback() {
+        keys::ensure_key_for_rules(&options.keys, listen)?;
+    }
     let mut stop = Stop::listen(log)?;
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
@@ -39,7 +42,12 @@ pub(crate) async fn run(
     server_options.congestion = congestion;
     let server = Server::on(ex, listener, server_options, Some(events));
     let server = server.map_err(|error| Failure::setting(&error))?;
-    announce(log, &options.keys, server.local_addr(), target, [name, described]);
+    let reach = Reach {
+        own: target.cloned(),
+        rules: options.rules.clone(),
+        limit: options.connect_timeout,
+    };
+    announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     stop.on_reread({
         let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());
         move || keys::reread(&log, &options, |keys| server.set_keys(keys.clone()))
@@ -54,8 +62,7 @@ pub(crate) async fn run(
         ex.clone(),
         events::Connections::new(log, options.limits.log_lines),
         server.clone(),
-        target.clone(),
-        options.connect_timeout,
+        reach,
         connections.clone(),
     ));
     let counting = ex.spawn(event_log.clone().write_counts());
@@ -81,51 +88,36 @@ pub(crate) async fn attend(
     ex: Executor,
     told: events::Connections,
     server: Server,
-    target: HostPort,
-    limit: Duration,
+    reach: Reach,
     connections: Connections,
 ) {
     loop {
         let incoming = server.accept().await;
         let entry = connections.begin();
-        ex.spawn(connect(told.clone(), incoming, target.clone(), limit, entry)).detach();
+        ex.spawn(connect(told.clone(), incoming, reach.clone(), entry)).detach();
     }
 }
 
-async fn connect(
-    told: events::Connections,
-    mut incoming: Incoming,
-    target: HostPort,
-    limit: Duration,
-    entry: Entry,
-) {
+async fn connect(told: events::Connections, mut incoming: Incoming, reach: Reach, entry: Entry) {
     let peer = incoming.peer();
     let whose = events::key(peer.as_ref());
-    let name = format!("connection {}{whose} to {target}", entry.number);
+    let target = incoming.target().clone();
+    let named = reach.name(&target);
+    let name = format!("connection {}{whose} to {named}", entry.number);
     let fields = [
         ("connection", entry.number.into()),
         ("key", peer.as_deref().unwrap_or_default().into()),
-        ("target", target.to_string().into()),
+        ("target", named.into()),
     ];
-    if let Target::Host(host) = incoming.target() {
-        let text = format!(
-            "connection {}{whose} refused: the client asks for {host}, but only {target} is \
-             offered",
-            entry.number
-        );
-        told.refused(text, &fields);
-        incoming.refuse(Reason::NotAllowed);
-        return;
-    }
     let dialled = match incoming.ensure_room() {
         Ok(()) => {
             let gone = async {
                 incoming.unwanted().await;
                 None
             };
-            or(gone, async { Some(dial_tcp(&target, limit).await) }).await
+            or(gone, async { Some(reach.dial(&target).await) }).await
         }
-        Err(error) => Some(Err(DialError::from(error))),
+        Err(error) => Some(Err(Unreached::Dial(DialError::from(error)))),
     };
     let Some(dialled) = dialled else {
         let fields = [&fields[..], &[("end", "unwanted".into())]].concat();
@@ -138,11 +130,14 @@ async fn connect(
             let report = incoming.carry(Box::new(pipe)).await;
             told.ended(&name, entry.number, &report);
         }
-        Err(error) => {
-            let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
-            let cure = events::lack_of_files(&error);
-            told.refused(format!("{name} failed: {error}{cure}"), &fields);
-            incoming.refuse(error.reason());
+        Err(why) => {
+            let fields = [&fields[..], &[("error", why.to_string().into())]].concat();
+            let cure = match &why {
+                Unreached::Dial(error) => events::lack_of_files(error),
+                _ => "",
+            };
+            told.refused(format!("{name} failed: {why}{cure}"), &fields);
+            incoming.refuse(why.reason());
         }
     }
 }
@@ -151,15 +146,18 @@ fn announce(
     log: &Log,
     options: &KeyOptions,
     here: SocketAddr,
-    target: &HostPort,
+    reach: &Reach,
     [congestion, key]: [String; 2],
 ) {
+    let own = reach.own.as_ref().map(HostPort::to_string);
+    let named = (!reach.rules.is_empty()).then(|| "targets that clients name".to_owned());
+    let target = own.into_iter().chain(named).collect::<Vec<_>>().join(" and ");
     let text = format!(
         "ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}"
     );
     let fields = [
         ("listen", here.to_string().into()),
-        ("target", target.to_string().into()),
+        ("target", target.clone().into()),
         ("congestion", congestion.into()),
         ("key", options.names().into()),
     ];
@@ -176,8 +174,8 @@ fn announce(
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(
-            "only this machine can reach {here}; to let other machines in, name an address: -s \
-             {all} {target}"
+            "only this machine can reach {here}; to let other machines in, name an address: {all} \
+             instead of {here}"
         );
         log.info("loopback_only", text, &fields);
     }

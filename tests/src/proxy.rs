@@ -47,8 +47,9 @@ impl Proxy {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut proxy = Proxy { process, log, listen, args: args.join(" ") };
         let ready = proxy.wait_for("ready");
-        proxy.listen =
-            ready.text("listen").parse().unwrap_or_else(|_| panic!("no address in {ready}"));
+        let addresses = ready.text("listen");
+        let address = addresses.split(", ").find_map(|address| address.parse().ok());
+        proxy.listen = address.unwrap_or_else(|| panic!("no address in {ready}"));
         proxy
     }
 

@@ -1,25 +1,25 @@
 //! Makes a command from the words of a command line.
 
 use super::given::Given;
-use super::invocation::{Command, Framing, Verb};
+use super::invocation::{Command, Framing, Place, Verb, Way};
 use super::line::Chosen;
 use super::options::Declared;
 use super::values::SEE_HELP;
 use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
 use std::net::SocketAddr;
-use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
+use striper_runtime::{HostPort, Target};
 
 pub(super) fn assemble(
     chosen: &Chosen,
     words: &[String],
     given: &Given,
 ) -> Result<Command, Failure> {
-    let takes_listens = chosen.verb == Verb::Client && chosen.name == "client";
-    if !given.listens.is_empty() && !takes_listens {
+    let takes_ways = chosen.verb == Verb::Client && chosen.name == "client";
+    if let Some(option) = given.names_way.filter(|_| !takes_ways) {
         return Err(Failure::usage(
-            format!("-L is for the command client, not for {}", chosen.name),
+            format!("{option} is for the command client, not for {}", chosen.name),
             "striper-cli client SERVER -L [ADDR:]PORT",
         ));
     }
@@ -45,15 +45,21 @@ pub(super) fn assemble(
             let none = || wrong(chosen, "pubkey needs the file of a private key");
             Ok(Command::Pubkey { file: key_file(chosen, words)?.ok_or_else(none)?.into() })
         }
-        Verb::Client if takes_listens => client(chosen, words, &given.listens),
+        Verb::Client if takes_ways => client(chosen, words, &given.ways),
+        Verb::Server if words.len() == 1 && !given.rules.is_empty() => {
+            let listen = endpoint::listen(&words[0]).map_err(|bad| wrong_address("LISTEN", bad))?;
+            Ok(Command::Server { listen, target: None })
+        }
         Verb::Server | Verb::Client | Verb::Relay | Verb::Datagram => proxy(chosen, words),
     }
 }
 
 fn form(chosen: &Chosen) -> String {
     let words = match chosen.verb {
-        Verb::Server if chosen.name == "server" => "LISTEN TARGET",
-        Verb::Client if chosen.name == "client" => "SERVER -L [ADDR:]PORT [-L …]",
+        Verb::Server if chosen.name == "server" => "LISTEN [TARGET] [--allow RULE …]",
+        Verb::Client if chosen.name == "client" => {
+            "SERVER [-L [ADDR:]PORT[:TARGET]] [-D [ADDR:]PORT] [-W TARGET]"
+        }
         Verb::Datagram if chosen.side.is_none() => "-c|-s LISTEN CONNECT",
         Verb::Server | Verb::Client | Verb::Relay | Verb::Datagram => "LISTEN CONNECT",
         Verb::Keygen => "[--pair] [FILE]",
@@ -92,15 +98,19 @@ fn proxy(chosen: &Chosen, words: &[String]) -> Result<Command, Failure> {
     let mut targets = targets(chosen, connect, target).map_err(in_order)?;
     ensure_no_circle(&[listen], &targets, target)?;
     Ok(match chosen.verb {
-        Verb::Client => Command::Client { listens: vec![listen], servers: targets },
+        Verb::Client => {
+            let listen = Place::Tcp(listen);
+            let ways = vec![Way::Forward { listen, target: Target::Default }];
+            Command::Client { ways, servers: targets }
+        }
         Verb::Relay | Verb::Datagram => {
             Command::Relay { listen, target: targets.remove(0), framing }
         }
-        _ => Command::Server { listen, target: targets.remove(0) },
+        _ => Command::Server { listen, target: Some(targets.remove(0)) },
     })
 }
 
-fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Command, Failure> {
+fn client(chosen: &Chosen, words: &[String], ways: &[Way]) -> Result<Command, Failure> {
     if let [listen, server] = words
         && endpoint::listen(listen).is_ok()
         && endpoint::servers(server).is_ok()
@@ -113,20 +123,27 @@ fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Comma
         ));
     }
     let servers = targets(chosen, words, "SERVER")?;
-    if listens.is_empty() {
-        let cause = "client needs at least one -L, a port for local programs";
+    if ways.is_empty() {
+        let cause = "client needs at least one way in for local programs: -L, -D or -W";
         return Err(wrong(chosen, cause));
     }
-    let read = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
-    let listens: Vec<SocketAddr> = read.map_err(|bad| wrong_address("-L", bad))?;
+    let listens: Vec<SocketAddr> = ways.iter().filter_map(listens_on).collect();
     let twice = |(nth, listen): (usize, &SocketAddr)| {
         (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
     };
     if let Some(listen) = listens.iter().enumerate().find_map(twice) {
-        return Err(Failure::usage(format!("-L {listen} is given twice"), "leave one of them out"));
+        let cause = format!("{listen} is given twice, as an address to listen on");
+        return Err(Failure::usage(cause, "leave one of them out, or choose another port"));
     }
     ensure_no_circle(&listens, &servers, "SERVER")?;
-    Ok(Command::Client { listens, servers })
+    Ok(Command::Client { ways: ways.to_vec(), servers })
+}
+
+fn listens_on(way: &Way) -> Option<SocketAddr> {
+    match way {
+        Way::Forward { listen: Place::Tcp(listen), .. } | Way::Proxy { listen } => Some(*listen),
+        Way::Forward { listen: Place::Unix(_), .. } | Way::Stdio { .. } => None,
+    }
 }
 
 fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort>, Failure> {

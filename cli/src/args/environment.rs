@@ -1,7 +1,7 @@
 //! Environment variables: they replace options that a command line does not have.
 
 use super::given::Given;
-use super::invocation::{Command, Options};
+use super::invocation::{Command, Options, Way};
 use super::limits::{Changes, Limits};
 use super::values::{
     SEE_HELP, congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time,
@@ -90,7 +90,11 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
     Ok(Options {
         stripes: twin(given.stripes, env, "STRIPES", stripes)?.unwrap_or(4),
         scheduler: twin(given.scheduler, env, "SCHEDULER", scheduler)?.unwrap_or_default(),
-        verbosity: verbosity(given.verbose, given.quiet, env)?,
+        verbosity: match verbosity(given.verbose, given.quiet, env)? {
+            // The standard error is often that of another program, such as ssh.
+            Verbosity::Normal if takes_stdio(command) => Verbosity::Quiet,
+            verbosity => verbosity,
+        },
         log: twin(given.log, env, "LOG", log_format)?.unwrap_or(LogFormat::Human),
         connect_timeout: twin(given.connect_timeout, env, "CONNECT_TIMEOUT", positive_time)?
             .unwrap_or(Duration::from_secs(10)),
@@ -100,7 +104,14 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
         congestion: twin(given.congestion, env, "CONGESTION", congestion)?,
         limits,
         keys,
+        rules: given.rules,
+        proxy_users: given.proxy_users,
     })
+}
+
+fn takes_stdio(command: &Command) -> bool {
+    let Command::Client { ways, .. } = command else { return false };
+    ways.iter().any(|way| matches!(way, Way::Stdio { .. }))
 }
 
 fn verbosity(verbose: bool, quiet: bool, env: Env<'_>) -> Result<Verbosity, Failure> {

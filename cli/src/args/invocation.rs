@@ -3,12 +3,13 @@
 use super::keys::KeyOptions;
 use super::limits::Limits;
 use crate::log::{LogFormat, Verbosity};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
-use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
+use striper_runtime::{HostPort, Rules, Target};
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Invocation {
@@ -20,13 +21,14 @@ pub(crate) struct Invocation {
 pub(crate) enum Command {
     Help(Option<Verb>),
     Version,
+    /// Takes stripes. Without a target it reaches only those that clients name and rules allow.
     Server {
         listen: SocketAddr,
-        target: HostPort,
+        target: Option<HostPort>,
     },
     /// Takes connections and dials stripes. All `servers` are addresses of one server.
     Client {
-        listens: Vec<SocketAddr>,
+        ways: Vec<Way>,
         servers: Vec<HostPort>,
     },
     /// Passes connections on without stripes, maybe with datagrams on one leg.
@@ -43,6 +45,41 @@ pub(crate) enum Command {
         file: PathBuf,
     },
     Demo,
+}
+
+/// A way by which connections come into a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// All connections to this place go to one target.
+    Forward { listen: Place, target: Target },
+    /// Each connection names its target by SOCKS or HTTP.
+    Proxy { listen: SocketAddr },
+    /// Standard input and output are the one connection.
+    Stdio { target: HostPort },
+}
+
+/// Where local programs connect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Way {
+    /// Whether the client chooses targets of the server.
+    pub(crate) fn names_targets(&self) -> bool {
+        !matches!(self, Way::Forward { target: Target::Default, .. })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(address) => address.fmt(f),
+            Place::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +104,9 @@ pub(crate) struct Options {
     pub congestion: Option<String>,
     pub limits: Limits,
     pub keys: KeyOptions,
+    pub rules: Rules,
+    /// The names and passwords of programs that may use `-D`.
+    pub proxy_users: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

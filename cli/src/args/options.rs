@@ -6,8 +6,10 @@ use super::invocation::Verb;
 use super::values::{
     congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time,
 };
+use super::way;
 use crate::failure::Failure;
 use std::path::PathBuf;
+use striper_runtime::{Rule, RuleError};
 
 pub(crate) struct Declared {
     pub short: Option<char>,
@@ -44,14 +46,64 @@ pub(crate) const OPTIONS: &[Declared] = &[
     Declared {
         short: Some('L'),
         long: "listen",
-        takes: Takes::Text("[ADDR:]PORT", |given, word| {
-            given.listens.push(word.to_owned());
-            Ok(())
-        }),
+        takes: Takes::Text("[ADDR:]PORT...", |given, word| given.way("-L", way::forward(word))),
         repeats: true,
         commands: &[Verb::Client],
-        text: "with the command client: the address that local programs connect to; may be given \
-               several times",
+        text: "the address that local programs connect to; with :HOST:PORT behind it, the target \
+               that the server connects them to. /PATH[:HOST:PORT] is a Unix socket",
+    },
+    Declared {
+        short: Some('D'),
+        long: "proxy",
+        takes: Takes::Text("[ADDR:]PORT", |given, word| given.way("-D", way::proxy(word))),
+        repeats: true,
+        commands: &[Verb::Client],
+        text: "the address of a proxy for local programs, which name their targets by SOCKS5, \
+               SOCKS4a or HTTP. The server looks names up",
+    },
+    Declared {
+        short: None,
+        long: "proxy-users",
+        takes: Takes::File(|given, file| given.proxy_users = Some(file)),
+        repeats: false,
+        commands: &[Verb::Client],
+        text: "with -D: only programs with one of these names and passwords, USER:PASSWORD in \
+               each line",
+    },
+    Declared {
+        short: Some('W'),
+        long: "stdio",
+        takes: Takes::Text("TARGET", |given, word| given.way("-W", way::stdio(word))),
+        repeats: false,
+        commands: &[Verb::Client],
+        text: "connect standard input and output to HOST:PORT, as ssh's ProxyCommand needs",
+    },
+    Declared {
+        short: None,
+        long: "allow",
+        takes: Takes::Text("RULE", |given, word| rule(word).map(|rule| given.rules.allow(rule))),
+        repeats: true,
+        commands: &[Verb::Server],
+        text: "let clients name this target:
+  HOST:PORTS, *.example.org:PORTS, *:PORTS,
+  10.0.0.0/8:PORTS; PORTS is *, 443, 80,443 or
+  8000-8999",
+    },
+    Declared {
+        short: None,
+        long: "deny",
+        takes: Takes::Text("RULE", |given, word| rule(word).map(|rule| given.rules.deny(rule))),
+        repeats: true,
+        commands: &[Verb::Server],
+        text: "do not let clients name this target, whatever --allow says",
+    },
+    Declared {
+        short: None,
+        long: "allow-private",
+        takes: Takes::Nothing(|given| given.rules.allow_private()),
+        repeats: false,
+        commands: &[Verb::Server],
+        text: "with * or a name, --allow also means private and loopback addresses",
     },
     Declared {
         short: None,
@@ -191,6 +243,10 @@ pub(crate) const OPTIONS: &[Declared] = &[
         text: "the version",
     },
 ];
+
+fn rule(word: &str) -> Result<Rule, String> {
+    word.parse().map_err(|error: RuleError| error.to_string())
+}
 
 fn put<T>(place: &mut Option<T>, read: Result<T, String>) -> Result<(), String> {
     *place = Some(read?);

@@ -6,7 +6,7 @@ use crate::log::{LogFormat, Verbosity};
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
-use striper_runtime::HostPort;
+use striper_runtime::{HostPort, Target};
 
 fn read_with(line: &str, env: &[(&str, &str)]) -> Result<Invocation, Failure> {
     let env = |name: &str| {
@@ -33,11 +33,16 @@ fn listen(address: &str) -> std::net::SocketAddr {
     address.parse().unwrap()
 }
 
+fn forward(address: &str) -> Way {
+    Way::Forward { listen: Place::Tcp(listen(address)), target: Target::Default }
+}
+
 #[test]
 fn all_spellings_of_a_command_mean_the_same() {
-    let server = Command::Server { listen: listen("0.0.0.0:7650"), target: host("localhost", 22) };
+    let (here, target) = (listen("0.0.0.0:7650"), Some(host("localhost", 22)));
+    let server = Command::Server { listen: here, target };
     let client = Command::Client {
-        listens: vec![listen("127.0.0.1:2222")],
+        ways: vec![forward("127.0.0.1:2222")],
         servers: vec![host("example.org", 7650)],
     };
     let relay = |framing| Command::Relay {
@@ -69,11 +74,11 @@ fn all_spellings_of_a_command_mean_the_same() {
 
 #[test]
 fn a_client_may_listen_on_several_ports_and_reach_several_servers() {
-    let Command::Client { listens, servers } = read("client a:1,b:2 -L 2222 -L [::1]:2223").command
+    let Command::Client { ways, servers } = read("client a:1,b:2 -L 2222 -L [::1]:2223").command
     else {
         panic!()
     };
-    assert_eq!(listens.len(), 2);
+    assert_eq!(ways, [forward("127.0.0.1:2222"), forward("[::1]:2223")]);
     assert_eq!(servers, [host("a", 1), host("b", 2)]);
 }
 
@@ -202,6 +207,9 @@ fn only_the_commands_that_take_an_option_accept_it() {
             let value = match option.long {
                 "stripes" => "2",
                 "listen" => "3",
+                "proxy" => "4",
+                "stdio" => "a:2",
+                "allow" | "deny" => "a:22",
                 "scheduler" => "rr",
                 "connect-timeout" | "drain-timeout" => "1s",
                 "congestion" => "cubic",
@@ -270,9 +278,9 @@ fn a_wrong_command_line_has_its_cause() {
         ("-s 7650", "-s needs CONNECT"),
         ("server 7650", "server needs TARGET"),
         ("client", "client needs SERVER"),
-        ("client a:1", "at least one -L"),
+        ("client a:1", "at least one way in"),
         ("-c 1 a:2 -L 3", "-L is for the command client"),
-        ("client a:1 -L 2222 -L 127.0.0.1:2222", "-L 127.0.0.1:2222 is given twice"),
+        ("client a:1 -L 2222 -L 127.0.0.1:2222", "127.0.0.1:2222 is given twice"),
         ("\u{2013}-help", "type it again: --help"),
         ("-s 7650 a 22 b", "one word too many"),
         ("-s -c 1 a:2", "can't be used together"),

@@ -13,7 +13,9 @@ mod screen;
 use crate::args::Options;
 use crate::failure::{Failure, code};
 use crate::log::{Log, Verbosity};
+use crate::reach::Reach;
 use crate::service::{Connections, within};
+use crate::ways::{Door, Inside};
 use crate::{client, clock, events, server, units};
 use origin::{Hash, Origin};
 use route::{Lane, Limits, Route};
@@ -24,7 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use striper_runtime::local::{Client, Executor, Server};
-use striper_runtime::{HostPort, Listener, StartError};
+use striper_runtime::{HostPort, Listener, Rules, StartError, Target};
 
 /// The cap of each connection: 20 Mbit/s, in bytes a second.
 const RATE: u64 = 2_500_000;
@@ -236,8 +238,8 @@ impl<'a> Stage<'a> {
         let target = HostPort::from(origin.address);
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
-        ex.spawn(server::attend(ex.clone(), told, server, target, limit, connections.clone()))
-            .detach();
+        let reach = Reach { own: Some(target), rules: Rules::default(), limit };
+        ex.spawn(server::attend(ex.clone(), told, server, reach, connections.clone())).detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }
 
@@ -259,13 +261,13 @@ impl<'a> Stage<'a> {
         let options = client::client_options(&options, &servers);
         let client = Client::start(self.ex, options, Some(events));
         let client = client.map_err(|error| Failure::setting(&error))?;
-        let _attending = self.ex.spawn(client::attend(
-            self.ex.clone(),
-            events::Connections::new(self.log, events::LINES),
-            listener,
-            client.clone(),
-            self.connections.clone(),
-        ));
+        let inside = Inside {
+            ex: self.ex.clone(),
+            told: events::Connections::new(self.log, events::LINES),
+            client: client.clone(),
+            connections: self.connections.clone(),
+        };
+        let _attending = self.ex.spawn(Door::Tcp(listener, Target::Default).attend(inside));
         self.wait_for_stripes(&client, stripes).await?;
         let (lanes, progress, begin) = (self.route.lanes(), Cell::new(0), clock::now());
         let looking = async {

@@ -23,28 +23,45 @@ pub(super) fn page(verb: Verb) -> String {
     )
 }
 
-fn text(verb: Verb) -> Page {
-    match verb {
-        Verb::Server => Page {
-            usage: &["-s LISTEN CONNECT", "server LISTEN TARGET"],
-            what: "\
+const SERVER: Page = Page {
+    usage: &["-s LISTEN CONNECT", "server LISTEN [TARGET] [--allow RULE ...]"],
+    what: "\
 The server of a pair: takes stripes on LISTEN, and connects each connection that
 they carry to CONNECT, the target. A bare port as LISTEN is open to this machine
-only. 0.0.0.0:PORT is open to all: give it a key.
+only. 0.0.0.0:PORT is open to all: give it a key. With --allow, clients may name
+other targets too. The server looks a name up, decides on the address, and
+connects to that. --deny beats --allow.
 ",
-            examples: &["-s 0.0.0.0:7650 localhost:22 -k striper.key"],
-        },
-        Verb::Client => Page {
-            usage: &["-c LISTEN CONNECT", "client SERVER -L [ADDR:]PORT [-L ...]"],
-            what: "\
+    examples: &[
+        "-s 0.0.0.0:7650 localhost:22 -k striper.key",
+        "server 0.0.0.0:7650 --allow *:80,443 -k striper.key",
+    ],
+};
+
+const CLIENT: Page = Page {
+    usage: &[
+        "-c LISTEN CONNECT",
+        "client SERVER [-L ...] [-D ...] (any number of each)",
+        "client SERVER -W TARGET",
+    ],
+    what: "\
 The client of a pair: takes connections on LISTEN, and carries them over several
-stripes to the server, which listens on CONNECT.
+stripes to the server, which listens on CONNECT. With -L, -D and -W it has any
+number of ways in, for one session: an address for each target, a proxy for
+programs that name their targets, or standard input and output.
 ",
-            examples: &[
-                "-c 2222 there.example:7650 -k striper.key",
-                "client there.example:7650 -L 2222 -k striper.key",
-            ],
-        },
+    examples: &[
+        "-c 2222 there.example:7650 -k striper.key",
+        "client there.example:7650 -L 2222 -k striper.key",
+        "client there.example:7650 -D 1080 -L 8080:db:80 -k striper.key",
+        "client there.example:7650 -W localhost:22 -k striper.key",
+    ],
+};
+
+fn text(verb: Verb) -> Page {
+    match verb {
+        Verb::Server => SERVER,
+        Verb::Client => CLIENT,
         Verb::Relay => Page {
             usage: &["relay LISTEN CONNECT"],
             what: "\

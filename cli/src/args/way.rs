@@ -1,0 +1,111 @@
+//! Reads the ways in of a client: `-L`, `-D` and `-W`.
+
+use super::invocation::{Place, Way};
+use crate::endpoint::{self, BadAddress};
+use std::path::PathBuf;
+use striper_runtime::Target;
+
+/// Reads `-L`: where to listen, and maybe the target after another colon.
+pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
+    if word.starts_with(['/', '.']) {
+        let (path, target) = match word.split_once(':') {
+            Some((path, target)) => (path, Target::Host(endpoint::connect(target)?)),
+            None => (word, Target::Default),
+        };
+        return Ok(Way::Forward { listen: Place::Unix(PathBuf::from(path)), target });
+    }
+    let parts = fields(word);
+    let (listen, target) = match parts[..] {
+        // A port is no address to listen on: the target lacks its own.
+        [port, target] if is_number(port) => (port, Target::Host(endpoint::connect(target)?)),
+        [_] | [_, _] => (word, Target::Default),
+        [port, ..] if parts.len() == 3 => {
+            (port, Target::Host(endpoint::connect(&word[port.len() + 1..])?))
+        }
+        [address, port, ..] if parts.len() == 4 => {
+            let listen = address.len() + 1 + port.len();
+            (&word[..listen], Target::Host(endpoint::connect(&word[listen + 1..])?))
+        }
+        _ => {
+            return Err(BadAddress {
+                cause: format!("\"{word}\" has too many colons"),
+                cure: "write [ADDR:]PORT or [ADDR:]PORT:HOST:PORT, with IPv6 addresses in \
+                       brackets"
+                    .into(),
+            });
+        }
+    };
+    Ok(Way::Forward { listen: Place::Tcp(endpoint::listen(listen)?), target })
+}
+
+/// Reads `-D`.
+pub(super) fn proxy(word: &str) -> Result<Way, BadAddress> {
+    Ok(Way::Proxy { listen: endpoint::listen(word)? })
+}
+
+/// Reads `-W`.
+pub(super) fn stdio(word: &str) -> Result<Way, BadAddress> {
+    Ok(Way::Stdio { target: endpoint::connect(word)? })
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The parts between colons that are not in brackets.
+fn fields(word: &str) -> Vec<&str> {
+    let mut depth = 0_u32;
+    word.split(|c| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ':' && depth == 0
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(word: &str) -> (String, String) {
+        let Ok(Way::Forward { listen, target }) = forward(word) else { panic!("{word}") };
+        (listen.to_string(), target.to_string())
+    }
+
+    #[test]
+    fn a_forward_has_a_place_to_listen_and_maybe_a_target() {
+        for (word, listen, target) in [
+            ("2222", "127.0.0.1:2222", "the default target"),
+            ("0.0.0.0:2222", "0.0.0.0:2222", "the default target"),
+            ("[::1]:2222", "[::1]:2222", "the default target"),
+            ("8080:example.org:80", "127.0.0.1:8080", "example.org:80"),
+            ("8080:[::1]:80", "127.0.0.1:8080", "[::1]:80"),
+            ("0.0.0.0:8080:example.org:80", "0.0.0.0:8080", "example.org:80"),
+            ("[::]:8080:[2001:db8::1]:80", "[::]:8080", "[2001:db8::1]:80"),
+            ("/run/x.sock:db:5432", "/run/x.sock", "db:5432"),
+            ("./x.sock", "./x.sock", "the default target"),
+        ] {
+            assert_eq!(read(word), (listen.into(), target.into()), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_forward_has_its_reason() {
+        for (word, part) in [
+            ("8080:example.org", "has no port"),
+            ("8080:example.org:", "port is missing"),
+            ("8080:80", "HOST:80"),
+            ("8080::80", "host is missing"),
+            ("::1:8080:example.org:80", "too many colons"),
+            ("x:8080:example.org:80", "not an IP address"),
+            ("/run/x.sock:db", "has no port"),
+            ("80800:example.org:80", "not a port"),
+        ] {
+            let BadAddress { cause, cure } = forward(word).unwrap_err();
+            assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
+        }
+    }
+}

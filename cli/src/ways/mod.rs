@@ -1,0 +1,140 @@
+//! The ways by which connections come into a client. Each has a file of its own.
+
+mod proxy;
+pub(crate) mod stdio;
+mod unix;
+
+use crate::args::{Place, Way};
+use crate::events;
+use crate::failure::Failure;
+use crate::service::{Connections, Entry};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use striper_runtime::local::{Client, Executor};
+use striper_runtime::ways::{Handshake, Users};
+use striper_runtime::{Event, Limits, Listener, Pipe, Target};
+use unix::UnixDoor;
+
+/// The parts of a client that a way uses to carry connections. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Inside {
+    pub ex: Executor,
+    pub told: events::Connections,
+    pub client: Client,
+    pub connections: Connections,
+}
+
+/// A way whose listener is there already.
+pub(crate) enum Door {
+    Tcp(Listener, Target),
+    Unix(UnixDoor, Target),
+    Proxy(Listener, Option<Arc<Users>>),
+}
+
+impl Door {
+    /// Listens, if the way has a place to listen on.
+    pub(crate) async fn open(
+        way: &Way,
+        users: Option<&Arc<Users>>,
+        events: &Rc<dyn Fn(Event)>,
+    ) -> Result<Option<Door>, Failure> {
+        let listen = async |address: SocketAddr| {
+            let listener = Listener::bind(address, Some(events.clone())).await;
+            let mut listener = listener.map_err(|error| Failure::bind(address, &error))?;
+            listener.keep_spare(Limits::default().spare_files);
+            Ok(listener)
+        };
+        Ok(match way {
+            Way::Forward { listen: Place::Tcp(address), target } => {
+                Some(Door::Tcp(listen(*address).await?, target.clone()))
+            }
+            Way::Forward { listen: Place::Unix(path), target } => {
+                Some(Door::Unix(UnixDoor::bind(path)?, target.clone()))
+            }
+            Way::Proxy { listen: address } => {
+                Some(Door::Proxy(listen(*address).await?, users.cloned()))
+            }
+            Way::Stdio { .. } => None,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Door::Tcp(listener, _) | Door::Proxy(listener, _) => listener.local_addr().to_string(),
+            Door::Unix(door, _) => door.path().display().to_string(),
+        }
+    }
+
+    /// Where it listens and what for, in the log.
+    pub(crate) fn place(&self) -> String {
+        let address = self.address();
+        match self {
+            Door::Tcp(_, Target::Default) | Door::Unix(_, Target::Default) => address,
+            Door::Tcp(_, target) | Door::Unix(_, target) => format!("{address} for {target}"),
+            Door::Proxy(..) => format!("{address} as a proxy"),
+        }
+    }
+
+    /// Its address, if any machine that can reach it may use it.
+    pub(crate) fn public(&self) -> Option<SocketAddr> {
+        match self {
+            Door::Tcp(listener, _) | Door::Proxy(listener, _) => Some(listener.local_addr()),
+            Door::Unix(..) => None,
+        }
+        .filter(|address| events::is_public(address.ip()))
+    }
+
+    /// Carries what comes in.
+    pub(crate) async fn attend(self, inside: Inside) {
+        match self {
+            Door::Tcp(listener, target) => loop {
+                let (pipe, from) = listener.accept().await;
+                inside.begin(Box::new(pipe), from.to_string(), target.clone());
+            },
+            Door::Unix(door, target) => loop {
+                let pipe = door.accept().await;
+                inside.begin(pipe, door.path().display().to_string(), target.clone());
+            },
+            Door::Proxy(listener, users) => loop {
+                let (pipe, from) = listener.accept().await;
+                let entry = inside.connections.begin();
+                let handshake = Handshake::new(users.clone());
+                let serve = proxy::serve(inside.clone(), handshake, pipe, from, entry);
+                inside.ex.spawn(serve).detach();
+            },
+        }
+    }
+}
+
+impl Inside {
+    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target) {
+        let (inside, entry) = (self.clone(), self.connections.begin());
+        let carry = async move {
+            let names = Names::new(&entry, &from, &target);
+            inside.told.opened(&names.name, &names.fields);
+            let report = inside.client.carry(target, pipe).await;
+            inside.told.ended(&names.name, entry.number, &report);
+        };
+        self.ex.spawn(carry).detach();
+    }
+}
+
+/// The name of a connection in the log.
+struct Names {
+    name: String,
+    fields: Vec<(&'static str, crate::log::Value)>,
+}
+
+impl Names {
+    fn new(entry: &Entry, from: &str, target: &Target) -> Names {
+        let mut name = format!("connection {} from {from}", entry.number);
+        let mut fields = vec![("connection", entry.number.into()), ("from", from.into())];
+        if *target != Target::Default {
+            name = format!("{name} to {target}");
+            fields.push(("target", target.to_string().into()));
+        }
+        Names { name, fields }
+    }
+}

@@ -1,0 +1,193 @@
+//! `-D`: each connection names its target by SOCKS or HTTP.
+
+use super::{Inside, Names};
+use crate::log::Level;
+use crate::service::{Entry, within};
+use bytes::{Buf, Bytes};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use striper_runtime::local::Requested;
+use striper_runtime::ways::{Body, Failure, Handshake, Request, Step};
+use striper_runtime::{FlowReport, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
+
+/// The time for a handshake.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The time for the last words to reach a program that was refused.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a program that waits for its target is asked whether it is still there.
+const CHECK: Duration = Duration::from_millis(500);
+
+pub(super) async fn serve(
+    inside: Inside,
+    by: Handshake,
+    mut pipe: TcpPipe,
+    from: SocketAddr,
+    entry: Entry,
+) {
+    let from = from.to_string();
+    let told = inside.told.clone();
+    let not_named = |why: &str| {
+        let Names { name, fields } = Names::new(&entry, &from, &Target::Default);
+        told.refused(format!("{name} named no target: {why}"), &fields);
+    };
+    let (request, rest) = match within(LIMIT, handshake(by, &mut pipe)).await {
+        None => return not_named("its handshake took longer than 10 s"),
+        Some(Err(Unnamed::Gone)) => return not_named("it ended in its handshake"),
+        Some(Err(Unnamed::Wrong(bytes, why))) => {
+            not_named(&why);
+            return dismiss(pipe, &bytes).await;
+        }
+        Some(Ok(named)) => named,
+    };
+    let Request { target, dialect, first, body } = request;
+    let target = Target::Host(target);
+    let names = Names::new(&entry, &from, &target);
+    told.opened(&names.name, &names.fields);
+    let (early, pipe_left) = begin(first, rest, &body);
+    let mut requested = inside.client.request(target, early);
+    let answer = smol::future::or(async { Some(requested.accepted().await) }, async {
+        gone(&mut pipe).await;
+        None
+    });
+    match answer.await {
+        None => {
+            drop(requested);
+            let text = format!("{} gave up before its target answered", names.name);
+            told.gone(Level::Info, text, &names.fields);
+        }
+        Some(Err(report)) => {
+            told.ended(&names.name, entry.number, &report);
+            dismiss(pipe, &dialect.refused(Failure::of(&report.end))).await;
+        }
+        Some(Ok(())) => {
+            let report = carry(requested, pipe, &dialect.accepted(), pipe_left).await;
+            told.ended(&names.name, entry.number, &report);
+        }
+    }
+}
+
+enum Unnamed {
+    /// The connection ended.
+    Gone,
+    /// The answer, and what was wrong.
+    Wrong(Vec<u8>, String),
+}
+
+/// The request, and the bytes after it.
+async fn handshake(
+    mut handshake: Handshake,
+    pipe: &mut TcpPipe,
+) -> Result<(Request, Bytes), Unnamed> {
+    let mut input = Vec::new();
+    loop {
+        match handshake.step(&input) {
+            Step::More => match pipe.recv().await {
+                Ok(Received::Chunk(chunk)) => input.extend_from_slice(&chunk),
+                Ok(Received::Fin) | Err(_) => return Err(Unnamed::Gone),
+            },
+            Step::Say { used, bytes } => {
+                input.drain(..used);
+                pipe.send(&bytes).await.map_err(|_| Unnamed::Gone)?;
+            }
+            Step::Request { used, request } => {
+                return Ok((request, Bytes::from(input.split_off(used))));
+            }
+            Step::Fail { bytes, error } => return Err(Unnamed::Wrong(bytes, error.to_string())),
+        }
+    }
+}
+
+/// The first bytes for the target, and how many may follow them.
+fn begin(first: Vec<u8>, mut rest: Bytes, body: &Body) -> (Bytes, Option<u64>) {
+    let left = match body {
+        Body::Endless => None,
+        Body::Length(length) => {
+            rest.truncate(usize::try_from(*length).unwrap_or(usize::MAX));
+            Some(length - rest.len() as u64)
+        }
+    };
+    let early = if first.is_empty() { rest } else { [first, rest.to_vec()].concat().into() };
+    (early, left)
+}
+
+async fn carry(
+    requested: Requested,
+    mut pipe: TcpPipe,
+    accepted: &[u8],
+    left: Option<u64>,
+) -> FlowReport {
+    if !accepted.is_empty() && pipe.send(accepted).await.is_err() {
+        pipe.abort();
+    }
+    match left {
+        None => requested.carry(Box::new(pipe)).await,
+        Some(left) => requested.carry(Box::new(OneRequest { pipe, left })).await,
+    }
+}
+
+/// Says last words and waits until they have arrived: closing at once could destroy them.
+async fn dismiss(mut pipe: TcpPipe, bytes: &[u8]) {
+    within(LAST_WORDS, async {
+        if pipe.send(bytes).await.is_ok() && pipe.finish().await.is_ok() {
+            while matches!(pipe.recv().await, Ok(Received::Chunk(_))) {}
+        }
+    })
+    .await;
+}
+
+/// Waits until the program has broken its connection.
+async fn gone(pipe: &mut TcpPipe) {
+    while pipe.check().is_ok() {
+        smol::Timer::after(CHECK).await;
+    }
+}
+
+/// A connection of which the target gets one plain HTTP request: so many bytes, and no later one,
+/// since that may be for another target. The origin closes after its answer, as it was told.
+struct OneRequest {
+    pipe: TcpPipe,
+    left: u64,
+}
+
+impl Pipe for OneRequest {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        loop {
+            match ready!(self.pipe.poll_recv(cx, max))? {
+                Received::Fin => return Poll::Ready(Ok(Received::Fin)),
+                Received::Chunk(mut chunk) => {
+                    chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+                    self.left -= chunk.len() as u64;
+                    if !chunk.is_empty() {
+                        return Poll::Ready(Ok(Received::Chunk(chunk)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        self.pipe.poll_send(cx, data)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.poll_flush(cx)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.poll_finish(cx)
+    }
+
+    fn abort(&mut self) {
+        self.pipe.abort();
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.pipe.check()
+    }
+
+    fn info(&self) -> PipeInfo<'_> {
+        self.pipe.info()
+    }
+}

@@ -1,0 +1,290 @@
+//! The ways into a client: forwards, the proxy for programs, standard input and output, and Unix
+//! sockets. Which targets a server allows.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use striper_tests::{
+    DOWN, Finished, LIMIT, Origin, Process, Program, Proxy, TempDir, UP, Vacant, binary, connect,
+    expect_reset, run,
+};
+
+const SIZE: u64 = 3 << 20;
+
+/// A server that allows what the rules say, and a client with these ways.
+fn pair(rules: &[&str], ways: &[&str]) -> (Proxy, Proxy) {
+    let server = Proxy::start(&[&["server", "127.0.0.1:0"], rules].concat());
+    let address = server.addr().to_string();
+    let client = Proxy::start(&[&["client", &address], ways].concat());
+    (server, client)
+}
+
+/// Answers each HTTP request with [`DOWN`], and tells the head of each request.
+fn web() -> (SocketAddr, Receiver<String>) {
+    let (origin, (said, heard)) = (Origin::start(), channel());
+    let address = origin.addr();
+    thread::spawn(move || {
+        for stream in origin.incoming() {
+            let mut stream = BufReader::new(stream);
+            let (mut head, mut line) = (String::new(), String::new());
+            while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
+                head.push_str(&std::mem::take(&mut line));
+            }
+            let _ = said.send(head);
+            let mut stream = stream.into_inner();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n");
+            if stream.write_all(answer.as_bytes()).is_ok() {
+                DOWN.send(&mut stream, 0..SIZE);
+            }
+        }
+    });
+    (address, heard)
+}
+
+/// The program with its standard input and output connected to a target.
+fn stdio(server: SocketAddr, target: SocketAddr) -> Command {
+    let mut command = Command::new(binary::path());
+    command.args(["client", &server.to_string(), "-W", &target.to_string(), "--connect-timeout"]);
+    command.arg("1s");
+    command
+}
+
+#[test]
+fn a_forward_reaches_the_target_that_the_client_names() {
+    let [one, other] = [(); 2].map(|()| Origin::start());
+    for named in [&one, &other] {
+        let forward = format!("127.0.0.1:0:{}", named.addr());
+        let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-L", &forward]);
+        client.open(named);
+    }
+}
+
+#[test]
+fn a_target_that_is_not_allowed_is_refused_and_never_dialled() {
+    let (allowed, other) = (Origin::start(), Origin::start());
+    let rule = allowed.addr().to_string();
+    for target in [other.addr().to_string(), format!("localhost:{}", other.addr().port())] {
+        let forward = format!("127.0.0.1:0:{target}");
+        let (server, client) = pair(&["--allow", &rule], &["-L", &forward]);
+        expect_reset(&mut client.connect());
+        let refused = server.wait_for("connection_refused");
+        assert!(refused.text("error").starts_with("not allowed: "), "{refused}");
+        assert_eq!(refused.text("target"), target);
+    }
+    // The first connection at the other target comes from here.
+    let here = connect(other.addr());
+    assert_eq!(other.accept().peer_addr().unwrap(), here.local_addr().unwrap());
+}
+
+#[test]
+fn a_wildcard_does_not_reach_this_machine_unless_that_is_said() {
+    let origin = Origin::start();
+    let forward = format!("127.0.0.1:0:localhost:{}", origin.addr().port());
+    let (server, client) = pair(&["--allow", "*:*"], &["-L", &forward]);
+    expect_reset(&mut client.connect());
+    let refused = server.wait_for("connection_refused");
+    assert!(refused.text("error").contains("loopback"), "{refused}");
+    let (_server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
+    client.open(&origin);
+}
+
+#[test]
+fn curl_gets_the_same_through_every_kind_of_proxy() {
+    let Some([curl]) = Program::find(["curl"]) else { return };
+    let (web, heard) = web();
+    let (_server, client) = pair(&["--allow", "localhost:*"], &["-D", "0"]);
+    let (proxy, folder) = (client.addr().to_string(), TempDir::create());
+    let (url, http) = (format!("http://localhost:{}/x?y", web.port()), format!("http://{proxy}"));
+    for (nth, options) in [
+        &["--socks5-hostname", &proxy][..],
+        &["--socks4a", &proxy],
+        &["-x", &http],
+        &["-p", "-x", &http],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let file = folder.text(&nth.to_string());
+        curl.run([&["-sS", "-o", &file, &url], *options].concat());
+        DOWN.expect_all(&mut std::fs::File::open(&file).expect("a file"), 0..SIZE);
+        let head = heard.recv_timeout(LIMIT).expect("a request");
+        assert!(head.starts_with("GET /x?y HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains(&format!("Host: localhost:{}\r\n", web.port())), "{head}");
+        assert!(!head.contains("Proxy-"), "{head}");
+    }
+}
+
+#[test]
+fn curl_hears_why_a_target_was_not_reached() {
+    let Some([curl]) = Program::find(["curl"]) else { return };
+    let vacant = Vacant::reserve();
+    let (server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let proxy = client.addr().to_string();
+    let told = |target: &str, options: &[&str]| {
+        let url = format!("http://{target}/");
+        let mut command = curl.command();
+        command.args(["-sS", "-w", " %{http_code} %{http_connect}", "--max-time", "20", &url]);
+        let finished = Finished::of(command.args(options));
+        format!("{}{}", finished.stdout, finished.stderr)
+    };
+    let http = format!("http://{proxy}");
+    let refused = vacant.addr().to_string();
+    for (target, options, part) in [
+        (refused.as_str(), &["--socks5-hostname", &proxy][..], "(5)"),
+        ("192.0.2.1:80", &["--socks5-hostname", &proxy], "(2)"),
+        (&refused, &["--socks4a", &proxy], "(91)"),
+        (&refused, &["-x", &http], "502"),
+        ("192.0.2.1:80", &["-x", &http], "403"),
+        (&refused, &["-p", "-x", &http], "502"),
+        ("192.0.2.1:80", &["-p", "-x", &http], "403"),
+    ] {
+        let told = told(target, options);
+        assert!(told.contains(part), "{target} {options:?}: {told}");
+    }
+    drop(server);
+}
+
+#[test]
+fn a_program_that_asks_for_nothing_is_let_go() {
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    for (says, answer) in [
+        (&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &b"HTTP/1.1 400 "[..]),
+        (b"\x05\x01\x00\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00", b"\x05\x00\x05\x07"),
+        (b"\x05\x01\x7f", b"\x05\xff"),
+    ] {
+        let mut program = client.connect();
+        program.write_all(says).unwrap();
+        let mut got = Vec::new();
+        program.read_to_end(&mut got).unwrap();
+        assert!(got.starts_with(answer), "{says:?}: {got:?}");
+    }
+}
+
+#[test]
+fn with_a_list_of_users_the_proxy_asks_for_a_name_and_a_password() {
+    let Some([curl]) = Program::find(["curl"]) else { return };
+    let ((web, _heard), folder) = (web(), TempDir::create());
+    let users = folder.write("users", "# programs\nme:secret\n");
+    let ways = ["-D", "0", "--proxy-users", &users];
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &ways);
+    let (url, proxy) = (format!("http://{web}/"), client.addr());
+    for scheme in ["socks5h", "http"] {
+        let code = |user: &str| {
+            let mut command = curl.command();
+            command.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", &url]);
+            let finished = Finished::of(command.args(["-x", &format!("{scheme}://{user}{proxy}")]));
+            finished.stdout
+        };
+        assert_eq!(code("me:secret@"), "200");
+        assert!(["000", "407"].contains(&code("me:wrong@").as_str()), "{scheme}");
+        assert!(["000", "407"].contains(&code("").as_str()), "{scheme}");
+    }
+    let broken = folder.write("broken", "me\n");
+    let finished = run(&["client", "127.0.0.1:1", "-D", "0", "--proxy-users", &broken], &[]);
+    assert_eq!(finished.code, Some(8));
+    assert!(finished.stderr.contains("line 1"), "{}", finished.stderr);
+}
+
+#[test]
+fn slow_handshakes_do_not_disturb_a_working_one() {
+    let origin = Origin::start();
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let slow: Vec<_> = (0..300).map(|_| client.connect()).collect();
+    for mut program in &slow {
+        program.write_all(&[5]).unwrap();
+    }
+    let mut program = client.connect();
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
+    request.extend(origin.addr().port().to_be_bytes());
+    program.write_all(&request).unwrap();
+    program.read_exact(&mut [0; 12]).unwrap();
+    UP.send(&mut program, 0..1000);
+    UP.expect(&mut origin.accept(), 0..1000);
+}
+
+#[test]
+fn bytes_that_a_program_sends_before_the_answer_reach_its_target() {
+    let origin = Origin::start();
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let mut program = client.connect();
+    let mut early = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
+    early.extend(origin.addr().port().to_be_bytes());
+    early.extend(&UP.bytes(0..1000));
+    program.write_all(&early).unwrap();
+    let mut target = origin.accept();
+    UP.expect(&mut target, 0..1000);
+    let mut answer = [0; 12];
+    program.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    DOWN.send(&mut target, 0..1000);
+    DOWN.expect(&mut program, 0..1000);
+}
+
+#[test]
+fn standard_input_and_output_are_a_connection_with_two_ends() {
+    let origin = Origin::start();
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    let mut command = stdio(server.addr(), origin.addr());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process::start(&mut command);
+    let mut input = process.child().stdin.take().unwrap();
+    let mut output = process.child().stdout.take().unwrap();
+    UP.send(&mut input, 0..SIZE / 64);
+    drop(input);
+    let mut target = origin.accept();
+    UP.expect_all(&mut target, 0..SIZE / 64);
+    DOWN.send(&mut target, 0..SIZE / 64);
+    drop(target);
+    DOWN.expect_all(&mut output, 0..SIZE / 64);
+    assert_eq!(process.wait(LIMIT).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn the_exit_code_says_whether_the_server_or_the_target_was_not_reached() {
+    let (vacant, nobody) = (Vacant::reserve(), Vacant::reserve());
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    for (server, code, part) in [
+        (server.addr(), 5, "connection to the target refused"),
+        (nobody.addr(), 4, "server unreac"),
+    ] {
+        let finished = Finished::of(&mut stdio(server, vacant.addr()));
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+        assert_eq!(finished.stdout, "");
+    }
+}
+
+#[test]
+fn a_unix_socket_is_a_way_in_and_is_removed_at_the_end() {
+    let (origin, folder) = (Origin::start(), TempDir::create());
+    let path = folder.text("x.sock");
+    let forward = format!("{path}:{}", origin.addr());
+    let (_server, mut client) =
+        pair(&["--allow", "127.0.0.1:*"], &["-L", &forward, "-L", "127.0.0.1:0"]);
+    let mut program = UnixStream::connect(&path).unwrap();
+    UP.send(&mut program, 0..1000);
+    let mut target = origin.accept();
+    UP.expect(&mut target, 0..1000);
+    drop(target);
+    drop(program);
+    client.stop();
+    assert!(!std::path::Path::new(&path).exists());
+}
+
+#[test]
+fn targets_that_a_client_names_need_a_key_on_a_route() {
+    for line in [
+        &["client", "192.0.2.1:7650", "-D", "0"][..],
+        &["client", "192.0.2.1:7650", "-W", "localhost:22"],
+        &["client", "192.0.2.1:7650", "-L", "0:localhost:22"],
+        &["server", "0.0.0.0:0", "--allow", "*:443"],
+    ] {
+        let finished = run(line, &[]);
+        assert_eq!(finished.code, Some(2), "{line:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains("key"), "{line:?}: {}", finished.stderr);
+    }
+}
