@@ -124,7 +124,7 @@ fn client(chosen: &Chosen, words: &[String], ways: &[Way]) -> Result<Command, Fa
     }
     let servers = targets(chosen, words, "SERVER")?;
     if ways.is_empty() {
-        let cause = "client needs at least one way in for local programs: -L, -D or -W";
+        let cause = "client needs at least one way in for local programs: -L, -D, -T or -W";
         return Err(wrong(chosen, cause));
     }
     let listens: Vec<SocketAddr> = ways.iter().filter_map(listens_on).collect();
@@ -141,7 +141,9 @@ fn client(chosen: &Chosen, words: &[String], ways: &[Way]) -> Result<Command, Fa
 
 fn listens_on(way: &Way) -> Option<SocketAddr> {
     match way {
-        Way::Forward { listen: Place::Tcp(listen), .. } | Way::Proxy { listen } => Some(*listen),
+        Way::Forward { listen: Place::Tcp(listen), .. }
+        | Way::Proxy { listen }
+        | Way::Transparent { listen } => Some(*listen),
         Way::Forward { listen: Place::Unix(_), .. } | Way::Stdio { .. } => None,
     }
 }

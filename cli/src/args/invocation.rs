@@ -54,6 +54,8 @@ pub(crate) enum Way {
     Forward { listen: Place, target: Target },
     /// Each connection names its target by SOCKS or HTTP.
     Proxy { listen: SocketAddr },
+    /// Connections that a firewall redirected here go to their original destination.
+    Transparent { listen: SocketAddr },
     /// Standard input and output are the one connection.
     Stdio { target: HostPort },
 }

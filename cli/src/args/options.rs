@@ -71,6 +71,15 @@ pub(crate) const OPTIONS: &[Declared] = &[
                each line",
     },
     Declared {
+        short: Some('T'),
+        long: "transparent",
+        takes: Takes::Text("[ADDR:]PORT", |given, word| given.way("-T", way::transparent(word))),
+        repeats: true,
+        commands: &[Verb::Client],
+        text: "carry connections that nft or iptables redirected to this address to where they \
+               were going (Linux; docs/transparent.md)",
+    },
+    Declared {
         short: Some('W'),
         long: "stdio",
         takes: Takes::Text("TARGET", |given, word| given.way("-W", way::stdio(word))),

@@ -208,6 +208,7 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 "stripes" => "2",
                 "listen" => "3",
                 "proxy" => "4",
+                "transparent" => "5",
                 "stdio" => "a:2",
                 "allow" | "deny" => "a:22",
                 "scheduler" => "rr",

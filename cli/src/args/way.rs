@@ -1,4 +1,4 @@
-//! Reads the ways in of a client: `-L`, `-D` and `-W`.
+//! Reads the ways in of a client: `-L`, `-D`, `-T` and `-W`.
 
 use super::invocation::{Place, Way};
 use crate::endpoint::{self, BadAddress};
@@ -41,6 +41,11 @@ pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
 /// Reads `-D`.
 pub(super) fn proxy(word: &str) -> Result<Way, BadAddress> {
     Ok(Way::Proxy { listen: endpoint::listen(word)? })
+}
+
+/// Reads `-T`.
+pub(super) fn transparent(word: &str) -> Result<Way, BadAddress> {
+    Ok(Way::Transparent { listen: endpoint::listen(word)? })
 }
 
 /// Reads `-W`.

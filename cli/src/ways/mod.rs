@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::{Handshake, Users};
-use striper_runtime::{Event, Limits, Listener, Pipe, Target};
+use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
 use unix::UnixDoor;
 
 /// The parts of a client that a way uses to carry connections. Clones are the same.
@@ -30,6 +30,7 @@ pub(crate) enum Door {
     Tcp(Listener, Target),
     Unix(UnixDoor, Target),
     Proxy(Listener, Option<Arc<Users>>),
+    Transparent(Listener),
 }
 
 impl Door {
@@ -55,6 +56,9 @@ impl Door {
             Way::Proxy { listen: address } => {
                 Some(Door::Proxy(listen(*address).await?, users.cloned()))
             }
+            Way::Transparent { listen: address } => {
+                Some(Door::Transparent(listen(*address).await?))
+            }
             Way::Stdio { .. } => None,
         })
     }
@@ -62,7 +66,9 @@ impl Door {
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
         match self {
-            Door::Tcp(listener, _) | Door::Proxy(listener, _) => listener.local_addr().to_string(),
+            Door::Tcp(listener, _) | Door::Proxy(listener, _) | Door::Transparent(listener) => {
+                listener.local_addr().to_string()
+            }
             Door::Unix(door, _) => door.path().display().to_string(),
         }
     }
@@ -74,6 +80,7 @@ impl Door {
             Door::Tcp(_, Target::Default) | Door::Unix(_, Target::Default) => address,
             Door::Tcp(_, target) | Door::Unix(_, target) => format!("{address} for {target}"),
             Door::Proxy(..) => format!("{address} as a proxy"),
+            Door::Transparent(_) => format!("{address} for redirected connections"),
         }
     }
 
@@ -81,6 +88,8 @@ impl Door {
     pub(crate) fn public(&self) -> Option<SocketAddr> {
         match self {
             Door::Tcp(listener, _) | Door::Proxy(listener, _) => Some(listener.local_addr()),
+            // A connection that nobody redirected goes nowhere.
+            Door::Transparent(_) => None,
             Door::Unix(..) => None,
         }
         .filter(|address| events::is_public(address.ip()))
@@ -96,6 +105,21 @@ impl Door {
             Door::Unix(door, target) => loop {
                 let pipe = door.accept().await;
                 inside.begin(pipe, door.path().display().to_string(), target.clone());
+            },
+            Door::Transparent(listener) => loop {
+                let (mut pipe, from) = listener.accept().await;
+                match pipe.original_destination() {
+                    Some(to) => inside.begin(
+                        Box::new(pipe),
+                        from.to_string(),
+                        Target::Host(HostPort::from(to)),
+                    ),
+                    None => {
+                        let text = format!("a connection from {from} was not redirected here");
+                        inside.told.refused(text, &[("from", from.to_string().into())]);
+                        pipe.abort();
+                    }
+                }
             },
             Door::Proxy(listener, users) => loop {
                 let (pipe, from) = listener.accept().await;

@@ -19,7 +19,7 @@ use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use smol::Async;
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef};
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -103,10 +103,31 @@ impl TcpPipe {
         self
     }
 
+    /// The address that the caller connected to, if a firewall of this machine redirected it here
+    /// (Linux). Otherwise none.
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        let socket = self.socket.as_ref()?.get_ref();
+        let here = socket.local_addr().ok()?;
+        // A socket of IPv6 that takes IPv4 too has the IPv4 addresses in it.
+        let v4 = here.ip().to_canonical().is_ipv4();
+        let original = original_destination(SockRef::from(socket), v4).ok()?;
+        original.as_socket().filter(|original| original.port() != 0 && *original != here)
+    }
+
     fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
         self.broken = Some(error.kind());
         Poll::Ready(Err(error))
     }
+}
+
+#[cfg(target_os = "linux")]
+fn original_destination(socket: SockRef<'_>, v4: bool) -> io::Result<SockAddr> {
+    if v4 { socket.original_dst_v4() } else { socket.original_dst_v6() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn original_destination(_socket: SockRef<'_>, _v4: bool) -> io::Result<SockAddr> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl TryFrom<TcpStream> for TcpPipe {
