@@ -2,7 +2,7 @@
 //! sockets. Which targets a server allows.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -198,12 +198,38 @@ fn slow_handshakes_do_not_disturb_a_working_one() {
         program.write_all(&[5]).unwrap();
     }
     let mut program = client.connect();
-    let mut request = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
-    request.extend(origin.addr().port().to_be_bytes());
-    program.write_all(&request).unwrap();
-    program.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(ask(&mut program, origin.addr()), 0);
     UP.send(&mut program, 0..1000);
     UP.expect(&mut origin.accept(), 0..1000);
+}
+
+/// Asks by SOCKS5 for a target on this machine. Returns the reply's code.
+fn ask(program: &mut TcpStream, target: SocketAddr) -> u8 {
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
+    request.extend(target.port().to_be_bytes());
+    program.write_all(&request).unwrap();
+    let mut answer = [0; 12];
+    program.read_exact(&mut answer).unwrap();
+    answer[3]
+}
+
+#[test]
+fn a_target_that_was_just_reached_is_taken_for_reachable_until_it_is_not() {
+    let origin = Origin::start();
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let address = origin.addr();
+    for _ in 0..2 {
+        assert_eq!(ask(&mut client.connect(), address), 0);
+        origin.accept();
+    }
+    drop(origin);
+    let mut program = client.connect();
+    assert_eq!(ask(&mut program, address), 0, "said before the server has answered");
+    expect_reset(&mut program);
+    client.wait_for_any("a refusal", |event| {
+        event.is("connection_ended") && event.text("end") == "refused"
+    });
+    assert_eq!(ask(&mut client.connect(), address), 5, "connection refused");
 }
 
 #[test]

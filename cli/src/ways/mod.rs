@@ -1,6 +1,7 @@
 //! The ways by which connections come into a client. Each has a file of its own.
 
 mod proxy;
+mod reached;
 pub(crate) mod stdio;
 mod unix;
 
@@ -8,6 +9,7 @@ use crate::args::{Place, Way};
 use crate::events;
 use crate::failure::Failure;
 use crate::service::{Connections, Entry};
+use reached::Reached;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -121,13 +123,16 @@ impl Door {
                     }
                 }
             },
-            Door::Proxy(listener, users) => loop {
-                let (pipe, from) = listener.accept().await;
-                let entry = inside.connections.begin();
-                let handshake = Handshake::new(users.clone());
-                let serve = proxy::serve(inside.clone(), handshake, pipe, from, entry);
-                inside.ex.spawn(serve).detach();
-            },
+            Door::Proxy(listener, users) => {
+                let reached = Reached::default();
+                loop {
+                    let (pipe, from) = listener.accept().await;
+                    let entry = inside.connections.begin();
+                    let by = (Handshake::new(users.clone()), reached.clone());
+                    let serve = proxy::serve(inside.clone(), by, pipe, from, entry);
+                    inside.ex.spawn(serve).detach();
+                }
+            }
         }
     }
 }

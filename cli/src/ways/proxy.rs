@@ -1,5 +1,6 @@
 //! `-D`: each connection names its target by SOCKS or HTTP.
 
+use super::reached::Reached;
 use super::{Inside, Names};
 use crate::log::Level;
 use crate::service::{Entry, within};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use striper_runtime::local::Requested;
 use striper_runtime::ways::{Body, Failure, Handshake, Request, Step};
-use striper_runtime::{FlowReport, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
+use striper_runtime::{FlowEnd, FlowReport, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
 
 /// The time for a handshake.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const CHECK: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(
     inside: Inside,
-    by: Handshake,
+    (by, reached): (Handshake, Reached),
     mut pipe: TcpPipe,
     from: SocketAddr,
     entry: Entry,
@@ -45,8 +46,16 @@ pub(super) async fn serve(
     let target = Target::Host(target);
     let names = Names::new(&entry, &from, &target);
     told.opened(&names.name, &names.fields);
-    let (early, pipe_left) = begin(first, rest, &body);
-    let mut requested = inside.client.request(target, early);
+    let (early, left) = begin(first, rest, &body);
+    let mut requested = inside.client.request(target.clone(), early);
+    let waits = !dialect.accepted().is_empty();
+    if waits && reached.is_recent(&target) {
+        let report = carry(requested, pipe, &dialect.accepted(), left).await;
+        if matches!(report.end, FlowEnd::Refused(_) | FlowEnd::NoSession(_)) {
+            reached.note(&target, false);
+        }
+        return told.ended(&names.name, entry.number, &report);
+    }
     let answer = smol::future::or(async { Some(requested.accepted().await) }, async {
         gone(&mut pipe).await;
         None
@@ -62,7 +71,8 @@ pub(super) async fn serve(
             dismiss(pipe, &dialect.refused(Failure::of(&report.end))).await;
         }
         Some(Ok(())) => {
-            let report = carry(requested, pipe, &dialect.accepted(), pipe_left).await;
+            reached.note(&target, true);
+            let report = carry(requested, pipe, &dialect.accepted(), left).await;
             told.ended(&names.name, entry.number, &report);
         }
     }
