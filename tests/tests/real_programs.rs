@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::{fs, thread};
 use striper_tests::{
-    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, Way, skip,
+    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, Way, binary,
+    skip,
 };
 
 const SIZE: u64 = 32 << 20;
@@ -204,6 +205,28 @@ fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
         Pattern(number).check(0, &files.read(&format!("back/deep/{number}")));
     }
     Pattern(1).check(0, &files.read("back/large"));
+}
+
+#[test]
+fn ssh_and_rsync_start_a_client_of_their_own() {
+    let Some([sshd, ssh, keygen, rsync]) = Program::find(["sshd", "ssh", "ssh-keygen", "rsync"])
+    else {
+        return;
+    };
+    let Some(target) = Ssh::start(&sshd, &keygen, Way::Relay) else { return };
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    let proxy = format!("{} client {} -W %h:%p", binary::path().display(), server.addr());
+    let command = format!("{} -o 'ProxyCommand={proxy}'", target.command(&ssh));
+    let files = &target.files;
+    let sent = files.write("sent", Pattern(1).bytes(0..SIZE));
+    rsync.run(["-e", &command, &sent, &format!("127.0.0.1:{}", files.text("there"))]);
+    assert!(files.read("there") == files.read("sent"));
+    let (port, option) = (target.port(), format!("ProxyCommand={proxy}"));
+    let words = target.options.iter().map(String::as_str);
+    let words = words.chain(["-o", &option, "-p", &port, "127.0.0.1", "echo first; exit 7"]);
+    let finished = Finished::of(ssh.command().args(words));
+    assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
+    assert_eq!(finished.stderr, "", "the client says nothing if all is well");
 }
 
 #[test]
