@@ -7,6 +7,7 @@ use crate::service::{self, Connections};
 use crate::signals::Stop;
 use crate::ways::{Door, Inside, stdio};
 use crate::{congestion, events, keys, live, trace, units};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +46,16 @@ pub(crate) async fn run(
     let client = client.map_err(|error| Failure::setting(&error))?;
     announce(log, options, &doors, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
-    stop.on_reread({
-        let (log, options, client) = (log.clone(), options.keys.clone(), client.clone());
-        move || keys::reread(&log, &options, |keys| client.set_keys(keys))
+    let stdio = ways.iter().find_map(|way| match way {
+        Way::Stdio { target } => Some(target),
+        _ => None,
     });
+    if stdio.is_some() {
+        stop.on_hangup();
+    } else {
+        let (log, options, client) = (log.clone(), options.keys.clone(), client.clone());
+        stop.on_reread(move || keys::reread(&log, &options, |keys| client.set_keys(keys)));
+    }
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let client = client.clone();
@@ -56,12 +63,8 @@ pub(crate) async fn run(
     });
     let told = events::Connections::new(log, events::LINES);
     let inside = Inside { ex: ex.clone(), told, client, connections };
-    let stdio = ways.iter().find_map(|way| match way {
-        Way::Stdio { target } => Some(target.clone()),
-        _ => None,
-    });
     let code = match stdio {
-        Some(target) => carry_stdio(log, &mut stop, options, doors, inside, target).await?,
+        Some(target) => carry_stdio(log, &mut stop, &inside.client, target).await?,
         None => serve(log, &mut stop, options, doors, inside).await,
     };
     trace::finish(log, traces.as_deref());
@@ -74,6 +77,11 @@ fn read_users(file: &Path) -> Result<Arc<Users>, Failure> {
         cause: format!("{}: {cause}", file.display()),
         cure: Some(cure.to_owned()),
     };
+    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let cure = format!("chmod 600 {}", file.display());
+        return Err(failed("other users can read it".into(), &cure));
+    }
     let text = std::fs::read_to_string(file).map_err(|error| {
         failed(error.to_string(), "name a readable file that has USER:PASSWORD in each line")
     })?;
@@ -104,24 +112,23 @@ async fn serve(
 async fn carry_stdio(
     log: &Log,
     stop: &mut Stop,
-    options: &Options,
-    doors: Vec<Door>,
-    inside: Inside,
-    target: HostPort,
+    client: &Client,
+    target: &HostPort,
 ) -> Result<u8, Failure> {
     let pipe = stdio::take();
     let pipe = pipe.map_err(|error| Failure::unexpected(format!("standard input: {error}")))?;
-    let client = inside.client.clone();
     let carried = async {
         let report = client.carry(Target::Host(target.clone()), pipe).await;
-        client.shutdown(Duration::from_secs(1)).await;
         if report.end != FlowEnd::Finished {
             let text = format!("the connection to {target} failed: {}", report.end);
             log.error("failed", text, &[("target", target.to_string().into())]);
         }
-        stdio::code(&report.end)
+        (stdio::code(&report.end), Duration::from_secs(1))
     };
-    Ok(smol::future::or(carried, serve(log, stop, options, doors, inside)).await)
+    let stopped = async { (stop.next().await.1, Duration::ZERO) };
+    let (code, drain) = smol::future::or(carried, stopped).await;
+    client.shutdown(drain).await;
+    Ok(code)
 }
 
 pub(crate) fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {

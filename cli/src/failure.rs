@@ -81,6 +81,12 @@ impl Failure {
 
     pub(crate) fn bind_unix(path: &Path, error: &io::Error) -> Self {
         let (why, cure) = match error.kind() {
+            io::ErrorKind::AddrInUse if path.is_dir() || path.is_file() => {
+                ("it is there already, and is no socket".to_owned(), "name another path")
+            }
+            io::ErrorKind::InvalidInput => {
+                ("its path is too long".to_owned(), "name a path of at most 107 bytes")
+            }
             io::ErrorKind::AddrInUse => {
                 ("it is in use".to_owned(), "name another socket, or stop the program that has it")
             }

@@ -1,21 +1,65 @@
 //! The targets that a server connects flows to: its own, and those that clients may name.
 
 use crate::clock;
+use crate::service::within;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Reason;
+use striper_runtime::local::Executor;
 use striper_runtime::{
     Denied, DialError, HostPort, Rules, Target, TcpPipe, dial_addresses, dial_tcp, resolve_host,
 };
 
+/// The most look-ups of names at a time, and of these for one key. Each keeps a thread busy until
+/// the resolver has answered, and the system has 500 of these for all.
+const LOOKUPS: usize = 256;
+const LOOKUPS_OF_A_KEY: usize = 64;
+
 /// The targets that a server may reach, and the time that this may take.
-#[derive(Clone)]
 pub(crate) struct Reach {
+    pub ex: Executor,
     /// The target of flows that name none.
     pub own: Option<HostPort>,
     pub rules: Rules,
     pub limit: Duration,
+    pub lookups: Lookups,
+}
+
+/// The look-ups under way, of each key. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Lookups(Rc<RefCell<BTreeMap<String, usize>>>);
+
+/// One look-up, until this is dropped.
+struct Lookup {
+    all: Lookups,
+    whose: String,
+}
+
+impl Lookups {
+    fn begin(&self, whose: &str) -> Option<Lookup> {
+        let mut keys = self.0.borrow_mut();
+        let own = keys.get(whose).copied().unwrap_or_default();
+        if own >= LOOKUPS_OF_A_KEY || keys.values().sum::<usize>() >= LOOKUPS {
+            return None;
+        }
+        keys.insert(whose.to_owned(), own + 1);
+        Some(Lookup { all: self.clone(), whose: whose.to_owned() })
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        let mut keys = self.all.0.borrow_mut();
+        let left = keys.remove(&self.whose).unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            keys.insert(std::mem::take(&mut self.whose), left);
+        }
+    }
 }
 
 /// Why a target was not reached.
@@ -24,6 +68,8 @@ pub(crate) enum Unreached {
     /// The server has no target of its own.
     NoTarget,
     Denied(Denied),
+    /// Too many names are being looked up.
+    Crowded,
     Dial(DialError),
 }
 
@@ -32,6 +78,7 @@ impl fmt::Display for Unreached {
         match self {
             Unreached::NoTarget => f.write_str("the client names no target, and there is no other"),
             Unreached::Denied(denied) => write!(f, "not allowed: {denied}"),
+            Unreached::Crowded => f.write_str("too many names are being looked up for this client"),
             Unreached::Dial(error) => error.fmt(f),
         }
     }
@@ -41,6 +88,7 @@ impl Unreached {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Unreached::NoTarget | Unreached::Denied(_) => Reason::NotAllowed,
+            Unreached::Crowded => Reason::Unavailable,
             Unreached::Dial(error) => error.reason(),
         }
     }
@@ -55,9 +103,9 @@ impl Reach {
         }
     }
 
-    /// Connects to the target of a flow. The rules decide on the address that is then dialled, so a
-    /// name can't change its meaning between the decision and the dial.
-    pub(crate) async fn dial(&self, target: &Target) -> Result<TcpPipe, Unreached> {
+    /// Connects to the target of a flow of the key `whose`. The rules decide on the address that is
+    /// then dialled, so a name can't change its meaning between the decision and the dial.
+    pub(crate) async fn dial(&self, target: &Target, whose: &str) -> Result<TcpPipe, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
                 return dial_tcp(own, self.limit).await.map_err(Unreached::Dial);
@@ -67,10 +115,27 @@ impl Reach {
         };
         self.rules.may_resolve(asked).map_err(Unreached::Denied)?;
         let begun = clock::now();
-        let addresses = resolve_host(asked, self.limit).await.map_err(Unreached::Dial)?;
+        let addresses = self.look_up(asked, whose).await?;
         let allowed = self.allowed(asked, &addresses)?;
         let left = self.limit.saturating_sub(clock::now().duration_since(begun));
         dial_addresses(allowed, left).await.map_err(Unreached::Dial)
+    }
+
+    /// A look-up goes on when its time is over, and counts until it has ended.
+    async fn look_up(&self, asked: &HostPort, whose: &str) -> Result<Vec<SocketAddr>, Unreached> {
+        if let Ok(address) = asked.host.parse() {
+            return Ok(vec![SocketAddr::new(address, asked.port)]);
+        }
+        let lookup = self.lookups.begin(whose).ok_or(Unreached::Crowded)?;
+        let (found, addresses) = smol::channel::bounded(1);
+        let asked = asked.clone();
+        let look_up = async move {
+            let _ = found.try_send(resolve_host(&asked).await);
+            drop(lookup);
+        };
+        self.ex.spawn(look_up).detach();
+        let addresses = within(self.limit, addresses.recv()).await.and_then(Result::ok);
+        addresses.unwrap_or(Err(DialError::TimedOut)).map_err(Unreached::Dial)
     }
 
     fn allowed(
@@ -80,8 +145,7 @@ impl Reach {
     ) -> Result<Vec<SocketAddr>, Unreached> {
         let (mut allowed, mut denied) = (Vec::new(), None);
         for address in addresses {
-            let own = own_address(address.ip());
-            match self.rules.check(asked, *address, own.as_slice()) {
+            match self.rules.check(asked, *address, is_own) {
                 Ok(_) => allowed.push(*address),
                 Err(why) => denied = Some(why),
             }
@@ -93,7 +157,39 @@ impl Reach {
     }
 }
 
-/// The address, if it is one of this machine: only such an address can be bound.
-fn own_address(address: IpAddr) -> Option<IpAddr> {
-    UdpSocket::bind((address, 0)).ok().map(|_| address)
+/// Whether an address is one of this machine: no other can be bound.
+fn is_own(address: IpAddr) -> bool {
+    let bound = UdpSocket::bind((address, 0));
+    !bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_leaves_look_ups_to_others() {
+        let lookups = Lookups::default();
+        let mut kept: Vec<_> = (0..LOOKUPS_OF_A_KEY).filter_map(|_| lookups.begin("a")).collect();
+        assert_eq!((kept.len(), lookups.begin("a").is_none()), (LOOKUPS_OF_A_KEY, true));
+        for key in ["b", "c", "d"] {
+            kept.extend((0..LOOKUPS_OF_A_KEY).filter_map(|_| lookups.begin(key)));
+        }
+        assert_eq!((kept.len(), lookups.begin("e").is_none()), (LOOKUPS, true));
+        kept.remove(0);
+        assert!(lookups.begin("a").is_some());
+        drop(kept);
+        assert!(lookups.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_addresses_of_this_machine_are_known() {
+        for (address, own) in [("127.0.0.1", true), ("192.0.2.1", false), ("2001:db8::1", false)] {
+            // Without IPv6 none of its addresses is ours, but the system's error is another one.
+            let has_v6 = UdpSocket::bind("[::1]:0").is_ok();
+            if has_v6 || !address.contains(':') {
+                assert_eq!(is_own(address.parse().unwrap()), own, "{address}");
+            }
+        }
+    }
 }

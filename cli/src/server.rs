@@ -4,12 +4,13 @@ use crate::args::{KeyOptions, Options};
 use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
-use crate::reach::{Reach, Unreached};
+use crate::reach::{Lookups, Reach, Unreached};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
 use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use striper_core::Config;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
 use striper_runtime::{DialError, HostPort, Listener};
@@ -43,9 +44,11 @@ pub(crate) async fn run(
     let server = Server::on(ex, listener, server_options, Some(events));
     let server = server.map_err(|error| Failure::setting(&error))?;
     let reach = Reach {
+        ex: ex.clone(),
         own: target.cloned(),
         rules: options.rules.clone(),
         limit: options.connect_timeout,
+        lookups: Lookups::default(),
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     stop.on_reread({
@@ -91,6 +94,7 @@ pub(crate) async fn attend(
     reach: Reach,
     connections: Connections,
 ) {
+    let reach = Rc::new(reach);
     loop {
         let incoming = server.accept().await;
         let entry = connections.begin();
@@ -98,24 +102,27 @@ pub(crate) async fn attend(
     }
 }
 
-async fn connect(told: events::Connections, mut incoming: Incoming, reach: Reach, entry: Entry) {
+async fn connect(
+    told: events::Connections,
+    mut incoming: Incoming,
+    reach: Rc<Reach>,
+    entry: Entry,
+) {
     let peer = incoming.peer();
     let whose = events::key(peer.as_ref());
+    let key = peer.as_deref().unwrap_or_default();
     let target = incoming.target().clone();
     let named = reach.name(&target);
     let name = format!("connection {}{whose} to {named}", entry.number);
-    let fields = [
-        ("connection", entry.number.into()),
-        ("key", peer.as_deref().unwrap_or_default().into()),
-        ("target", named.into()),
-    ];
+    let fields =
+        [("connection", entry.number.into()), ("key", key.into()), ("target", named.into())];
     let dialled = match incoming.ensure_room() {
         Ok(()) => {
             let gone = async {
                 incoming.unwanted().await;
                 None
             };
-            or(gone, async { Some(reach.dial(&target).await) }).await
+            or(gone, async { Some(reach.dial(&target, key).await) }).await
         }
         Err(error) => Some(Err(Unreached::Dial(DialError::from(error)))),
     };

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT: the first one stops the program in order, the second one at once. SIGHUP:
-//! keys are read again; but if the terminal of the program is gone, it is as SIGTERM. SIGCONT: the
-//! shell has written over the status line, so it is drawn again.
+//! keys are read again; but if the terminal of the program is gone, and for `-W`, it is as SIGTERM.
+//! SIGCONT: the shell has written over the status line, so it is drawn again.
 
 use crate::failure::Failure;
 use crate::log::Log;
@@ -11,7 +11,8 @@ pub(crate) struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
     terminal: bool,
-    reread: Box<dyn Fn()>,
+    /// None: SIGHUP stops the program.
+    reread: Option<Box<dyn Fn()>>,
     log: Log,
 }
 
@@ -23,12 +24,18 @@ impl Stop {
         let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
         let signals = Signals::new(signals)
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
-        let (terminal, reread) = (has_terminal(), Box::new(|| {}));
+        let (terminal, reread): (_, Option<Box<dyn Fn()>>) =
+            (has_terminal(), Some(Box::new(|| {})));
         Ok(Stop { signals, terminal, reread, log: log.clone() })
     }
 
     pub(crate) fn on_reread(&mut self, reread: impl Fn() + 'static) {
-        self.reread = Box::new(reread);
+        self.reread = Some(Box::new(reread));
+    }
+
+    /// From now on SIGHUP stops the program, as ssh expects of its ProxyCommand.
+    pub(crate) fn on_hangup(&mut self) {
+        self.reread = None;
     }
 
     /// Waits for the next signal to stop. Returns its name and the exit code of a program that it
@@ -39,7 +46,10 @@ impl Stop {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {
                     return ("SIGHUP", 129);
                 }
-                Some(Ok(Signal::Hup)) => (self.reread)(),
+                Some(Ok(Signal::Hup)) => match &self.reread {
+                    Some(reread) => reread(),
+                    None => return ("SIGHUP", 129),
+                },
                 Some(Ok(Signal::Cont)) => self.log.redraw_status(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),

@@ -82,6 +82,7 @@ pub mod clock {
     pub use crate::system_clock::SystemClock;
 }
 
+pub use admission::descriptors::OpenFile;
 pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 #[cfg(feature = "testing")]

@@ -3,13 +3,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use striper_tests::{
     DOWN, Finished, LIMIT, Origin, Process, Program, Proxy, TempDir, UP, Vacant, binary, connect,
-    expect_reset, run,
+    expect_reset, finish, run,
 };
 
 const SIZE: u64 = 3 << 20;
@@ -164,11 +165,80 @@ fn a_program_that_asks_for_nothing_is_let_go() {
     }
 }
 
+/// An origin that ignores `Connection: close` would get the next request, which is for another one.
+#[test]
+fn a_request_for_another_origin_never_reaches_the_first_one() {
+    let origin = Origin::start();
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let address = origin.addr();
+    for (head, body) in [
+        ("GET", "\r\n"),
+        ("PUT", "Content-Length: 5\r\n\r\nhello"),
+        ("POST", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let end = body.split_once("\r\n\r\n").map_or("\r\n\r\n", |(_, body)| body);
+        let mut program = client.connect();
+        write!(program, "{head} http://{address}/ HTTP/1.1\r\nHost: a\r\n{body}").unwrap();
+        let mut target = origin.accept();
+        let mut got = vec![0; 4096];
+        let mut len = 0;
+        while !got[..len].ends_with(end.as_bytes()) {
+            len += target.read(&mut got[len..]).unwrap();
+        }
+        target.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        program.read_exact(&mut [0; 38]).unwrap();
+        write!(program, "GET http://other/secret HTTP/1.1\r\nHost: other\r\n\r\n").unwrap();
+        // The program dials anew, and nothing more comes here.
+        expect_reset(&mut program);
+        let rest = target.read(&mut got).map_or(0, |read| read);
+        assert_eq!(rest, 0, "{head}");
+    }
+}
+
+#[test]
+fn a_socket_as_input_and_output_gets_the_end_and_a_hang_up_ends_the_program() {
+    let origin = Origin::start();
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(LIMIT)).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut command = stdio(server.addr(), origin.addr());
+    command.stdin(OwnedFd::from(theirs.try_clone().unwrap())).stdout(OwnedFd::from(theirs));
+    let mut process = Process::start(command.stderr(Stdio::null()));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut target = origin.accept();
+    DOWN.send(&mut target, 0..SIZE);
+    finish(&target);
+    DOWN.expect_all(&mut ours, 0..SIZE);
+    process.signal(rustix::process::Signal::HUP);
+    assert_eq!(process.wait(LIMIT).and_then(|status| status.code()), Some(129));
+    expect_reset(&mut target);
+}
+
+#[test]
+fn options_that_would_do_nothing_are_errors() {
+    for (line, part) in [
+        ("server 127.0.0.1:0 localhost:22 --deny a:1", "--allow"),
+        ("server 127.0.0.1:0 localhost:22 --allow-private", "--allow"),
+        ("server 127.0.0.1:0 --allow unix:/run/x", "HOST:PORTS"),
+        ("client 127.0.0.1:1 -L 0 --proxy-users x", "-D"),
+        ("client 127.0.0.1:1 -W a:1 -D 0", "another client"),
+    ] {
+        let finished = run(&line.split(' ').collect::<Vec<_>>(), &[]);
+        assert_eq!(finished.code, Some(2), "{line}: {}", finished.stderr);
+        assert!(finished.stderr.contains(part), "{line}: {}", finished.stderr);
+    }
+}
+
 #[test]
 fn with_a_list_of_users_the_proxy_asks_for_a_name_and_a_password() {
     let Some([curl]) = Program::find(["curl"]) else { return };
     let ((web, _heard), folder) = (web(), TempDir::create());
     let users = folder.write("users", "# programs\nme:secret\n");
+    let finished = run(&["client", "127.0.0.1:1", "-D", "0", "--proxy-users", &users], &[]);
+    assert!(finished.stderr.contains("chmod 600"), "{}", finished.stderr);
+    let private = || std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&users, private()).unwrap();
     let ways = ["-D", "0", "--proxy-users", &users];
     let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &ways);
     let (url, proxy) = (format!("http://{web}/"), client.addr());
@@ -184,6 +254,7 @@ fn with_a_list_of_users_the_proxy_asks_for_a_name_and_a_password() {
         assert!(["000", "407"].contains(&code("").as_str()), "{scheme}");
     }
     let broken = folder.write("broken", "me\n");
+    std::fs::set_permissions(&broken, private()).unwrap();
     let finished = run(&["client", "127.0.0.1:1", "-D", "0", "--proxy-users", &broken], &[]);
     assert_eq!(finished.code, Some(8));
     assert!(finished.stderr.contains("line 1"), "{}", finished.stderr);

@@ -127,6 +127,11 @@ fn client(chosen: &Chosen, words: &[String], ways: &[Way]) -> Result<Command, Fa
         let cause = "client needs at least one way in for local programs: -L, -D, -T or -W";
         return Err(wrong(chosen, cause));
     }
+    let takes_stdio = ways.iter().any(|way| matches!(way, Way::Stdio { .. }));
+    if takes_stdio && ways.len() > 1 {
+        let cause = "-W can't be used with -L, -D or -T: the client ends with its connection";
+        return Err(Failure::usage(cause, "start another client for them"));
+    }
     let listens: Vec<SocketAddr> = ways.iter().filter_map(listens_on).collect();
     let twice = |(nth, listen): (usize, &SocketAddr)| {
         (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())

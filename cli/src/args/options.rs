@@ -254,6 +254,9 @@ pub(crate) const OPTIONS: &[Declared] = &[
 ];
 
 fn rule(word: &str) -> Result<Rule, String> {
+    if word.starts_with("unix:") {
+        return Err("Unix sockets can't be targets; write HOST:PORTS".into());
+    }
     word.parse().map_err(|error: RuleError| error.to_string())
 }
 

@@ -219,7 +219,13 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 _ if option.value().is_empty() => "",
                 _ => "x",
             };
-            let line = format!("{line} --{} {value}", option.long);
+            let (line, with) = match option.long {
+                "deny" | "allow-private" => (line, "--allow b:1"),
+                "proxy-users" => (line, "-D 9"),
+                "stdio" if *verb == Verb::Client => ("client a:1", ""),
+                _ => (line, ""),
+            };
+            let line = format!("{line} --{} {value} {with}", option.long);
             if option.commands.contains(verb) {
                 assert!(read_with(&line, &[]).is_ok(), "{line}");
             } else {

@@ -13,7 +13,7 @@ mod screen;
 use crate::args::Options;
 use crate::failure::{Failure, code};
 use crate::log::{Log, Verbosity};
-use crate::reach::Reach;
+use crate::reach::{Lookups, Reach};
 use crate::service::{Connections, within};
 use crate::ways::{Door, Inside};
 use crate::{client, clock, events, server, units};
@@ -238,7 +238,8 @@ impl<'a> Stage<'a> {
         let target = HostPort::from(origin.address);
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
-        let reach = Reach { own: Some(target), rules: Rules::default(), limit };
+        let (rules, lookups) = (Rules::default(), Lookups::default());
+        let reach = Reach { ex: ex.clone(), own: Some(target), rules, limit, lookups };
         ex.spawn(server::attend(ex.clone(), told, server, reach, connections.clone())).detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }

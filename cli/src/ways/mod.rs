@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::{Handshake, Users};
-use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
+use striper_runtime::{Event, HostPort, Limits, Listener, OpenFile, Pipe, Target};
 use unix::UnixDoor;
 
 /// The parts of a client that a way uses to carry connections. Clones are the same.
@@ -30,7 +30,7 @@ pub(crate) struct Inside {
 /// A way whose listener is there already.
 pub(crate) enum Door {
     Tcp(Listener, Target),
-    Unix(UnixDoor, Target),
+    Unix(UnixDoor, Target, Rc<dyn Fn(Event)>),
     Proxy(Listener, Option<Arc<Users>>),
     Transparent(Listener),
 }
@@ -53,7 +53,8 @@ impl Door {
                 Some(Door::Tcp(listen(*address).await?, target.clone()))
             }
             Way::Forward { listen: Place::Unix(path), target } => {
-                Some(Door::Unix(UnixDoor::bind(path)?, target.clone()))
+                let door = UnixDoor::bind(path, Limits::default().spare_files)?;
+                Some(Door::Unix(door, target.clone(), events.clone()))
             }
             Way::Proxy { listen: address } => {
                 Some(Door::Proxy(listen(*address).await?, users.cloned()))
@@ -71,7 +72,7 @@ impl Door {
             Door::Tcp(listener, _) | Door::Proxy(listener, _) | Door::Transparent(listener) => {
                 listener.local_addr().to_string()
             }
-            Door::Unix(door, _) => door.path().display().to_string(),
+            Door::Unix(door, ..) => door.path().display().to_string(),
         }
     }
 
@@ -79,8 +80,8 @@ impl Door {
     pub(crate) fn place(&self) -> String {
         let address = self.address();
         match self {
-            Door::Tcp(_, Target::Default) | Door::Unix(_, Target::Default) => address,
-            Door::Tcp(_, target) | Door::Unix(_, target) => format!("{address} for {target}"),
+            Door::Tcp(_, Target::Default) | Door::Unix(_, Target::Default, _) => address,
+            Door::Tcp(_, target) | Door::Unix(_, target, _) => format!("{address} for {target}"),
             Door::Proxy(..) => format!("{address} as a proxy"),
             Door::Transparent(_) => format!("{address} for redirected connections"),
         }
@@ -102,11 +103,12 @@ impl Door {
         match self {
             Door::Tcp(listener, target) => loop {
                 let (pipe, from) = listener.accept().await;
-                inside.begin(Box::new(pipe), from.to_string(), target.clone());
+                inside.begin(Box::new(pipe), from.to_string(), target.clone(), None);
             },
-            Door::Unix(door, target) => loop {
-                let pipe = door.accept().await;
-                inside.begin(pipe, door.path().display().to_string(), target.clone());
+            Door::Unix(door, target, events) => loop {
+                let (pipe, file) = door.accept(&*events).await;
+                let from = door.path().display().to_string();
+                inside.begin(pipe, from, target.clone(), Some(file));
             },
             Door::Transparent(listener) => loop {
                 let (mut pipe, from) = listener.accept().await;
@@ -115,6 +117,7 @@ impl Door {
                         Box::new(pipe),
                         from.to_string(),
                         Target::Host(HostPort::from(to)),
+                        None,
                     ),
                     None => {
                         let text = format!("a connection from {from} was not redirected here");
@@ -138,12 +141,14 @@ impl Door {
 }
 
 impl Inside {
-    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target) {
+    /// Carries a connection. `file` stands for one that the pipe doesn't count itself.
+    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target, file: Option<OpenFile>) {
         let (inside, entry) = (self.clone(), self.connections.begin());
         let carry = async move {
             let names = Names::new(&entry, &from, &target);
             inside.told.opened(&names.name, &names.fields);
             let report = inside.client.carry(target, pipe).await;
+            drop(file);
             inside.told.ended(&names.name, entry.number, &report);
         };
         self.ex.spawn(carry).detach();

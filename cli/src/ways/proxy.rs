@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use striper_runtime::local::Requested;
-use striper_runtime::ways::{Body, Failure, Handshake, Request, Step};
+use striper_runtime::ways::{Body, Failure, Handshake, Request, Step, WayError};
 use striper_runtime::{FlowEnd, FlowReport, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
 
 /// The time for a handshake.
@@ -42,15 +42,27 @@ pub(super) async fn serve(
         }
         Some(Ok(named)) => named,
     };
-    let Request { target, dialect, first, body } = request;
+    let Request { target, dialect, first, mut body } = request;
     let target = Target::Host(target);
     let names = Names::new(&entry, &from, &target);
     told.opened(&names.name, &names.fields);
-    let (early, left) = begin(first, rest, &body);
+    let (early, surplus) = match begin(first, rest, &mut body) {
+        Ok(begun) => begun,
+        Err(error) => {
+            not_named(&error.to_string());
+            return dismiss(pipe, &dialect.refused(Failure::Other)).await;
+        }
+    };
+    let onward = move |pipe: TcpPipe| -> Box<dyn Pipe> {
+        match body {
+            Body::Endless => Box::new(pipe),
+            body => Box::new(OneRequest { pipe, body, surplus }),
+        }
+    };
     let mut requested = inside.client.request(target.clone(), early);
     let waits = !dialect.accepted().is_empty();
     if waits && reached.is_recent(&target) {
-        let report = carry(requested, pipe, &dialect.accepted(), left).await;
+        let report = carry(requested, pipe, &dialect.accepted(), onward).await;
         if matches!(report.end, FlowEnd::Refused(_) | FlowEnd::NoSession(_)) {
             reached.note(&target, false);
         }
@@ -72,7 +84,7 @@ pub(super) async fn serve(
         }
         Some(Ok(())) => {
             reached.note(&target, true);
-            let report = carry(requested, pipe, &dialect.accepted(), left).await;
+            let report = carry(requested, pipe, &dialect.accepted(), onward).await;
             told.ended(&names.name, entry.number, &report);
         }
     }
@@ -109,32 +121,25 @@ async fn handshake(
     }
 }
 
-/// The first bytes for the target, and how many may follow them.
-fn begin(first: Vec<u8>, mut rest: Bytes, body: &Body) -> (Bytes, Option<u64>) {
-    let left = match body {
-        Body::Endless => None,
-        Body::Length(length) => {
-            rest.truncate(usize::try_from(*length).unwrap_or(usize::MAX));
-            Some(length - rest.len() as u64)
-        }
-    };
+/// The first bytes for the target, and whether later ones are for another.
+fn begin(first: Vec<u8>, mut rest: Bytes, body: &mut Body) -> Result<(Bytes, bool), WayError> {
+    let passes = body.passes(&rest)?;
+    let surplus = passes < rest.len();
+    rest.truncate(passes);
     let early = if first.is_empty() { rest } else { [first, rest.to_vec()].concat().into() };
-    (early, left)
+    Ok((early, surplus))
 }
 
 async fn carry(
     requested: Requested,
     mut pipe: TcpPipe,
     accepted: &[u8],
-    left: Option<u64>,
+    onward: impl FnOnce(TcpPipe) -> Box<dyn Pipe>,
 ) -> FlowReport {
     if !accepted.is_empty() && pipe.send(accepted).await.is_err() {
         pipe.abort();
     }
-    match left {
-        None => requested.carry(Box::new(pipe)).await,
-        Some(left) => requested.carry(Box::new(OneRequest { pipe, left })).await,
-    }
+    requested.carry(onward(pipe)).await
 }
 
 /// Says last words and waits until they have arrived: closing at once could destroy them.
@@ -147,32 +152,41 @@ async fn dismiss(mut pipe: TcpPipe, bytes: &[u8]) {
     .await;
 }
 
-/// Waits until the program has broken its connection.
+/// Waits until the program has broken its connection. A program that has only finished may still
+/// read.
 async fn gone(pipe: &mut TcpPipe) {
     while pipe.check().is_ok() {
         smol::Timer::after(CHECK).await;
     }
 }
 
-/// A connection of which the target gets one plain HTTP request: so many bytes, and no later one,
-/// since that may be for another target. The origin closes after its answer, as it was told.
+/// A connection of which the target gets one plain HTTP request, and no later one, since that may
+/// be for another target. The origin closes after its answer, as it was told.
 struct OneRequest {
     pipe: TcpPipe,
-    left: u64,
+    body: Body,
+    /// Bytes behind the request have come with it. The rest waits until the answer has ended.
+    surplus: bool,
 }
 
 impl Pipe for OneRequest {
+    /// A program that sends more after its request has its answer, as a rule, and uses the
+    /// connection again. A break makes it dial anew.
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
-        loop {
-            match ready!(self.pipe.poll_recv(cx, max))? {
-                Received::Fin => return Poll::Ready(Ok(Received::Fin)),
-                Received::Chunk(mut chunk) => {
-                    chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
-                    self.left -= chunk.len() as u64;
-                    if !chunk.is_empty() {
-                        return Poll::Ready(Ok(Received::Chunk(chunk)));
-                    }
+        if self.surplus {
+            return Poll::Pending;
+        }
+        match ready!(self.pipe.poll_recv(cx, max))? {
+            Received::Fin => Poll::Ready(Ok(Received::Fin)),
+            Received::Chunk(mut chunk) => {
+                let passes = self.body.passes(&chunk);
+                let passes = passes.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                if passes == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
+                self.surplus = passes < chunk.len();
+                chunk.truncate(passes);
+                Poll::Ready(Ok(Received::Chunk(chunk)))
             }
         }
     }

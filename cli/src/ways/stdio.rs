@@ -1,12 +1,16 @@
 //! `-W`: standard input and output are the one connection of this process.
 
 use crate::failure::code;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{Shutdown, shutdown};
 use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
 use smol::Unblock;
+use smol::io::AsyncWrite;
 use std::fs::File;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use striper_runtime::{FlowEnd, Pipe, StreamPipe};
 
 /// The most bytes that one read or write of a thread moves.
@@ -17,11 +21,48 @@ const BUFFER: usize = 256 << 10;
 pub(crate) fn take() -> io::Result<Box<dyn Pipe>> {
     let reader = File::from(fcntl_dupfd_cloexec(stdin(), 3)?);
     let writer = File::from(fcntl_dupfd_cloexec(stdout(), 3)?);
+    for file in [&reader, &writer] {
+        // Without waiting, a thread that reads or writes would fail.
+        let flags = fcntl_getfl(file)?;
+        if flags.contains(OFlags::NONBLOCK) {
+            fcntl_setfl(file, flags - OFlags::NONBLOCK)?;
+        }
+    }
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     dup2_stdin(&nothing)?;
     dup2_stdout(&nothing)?;
-    let reader = Unblock::with_capacity(BUFFER, reader);
-    Ok(Box::new(StreamPipe::new(reader, Unblock::with_capacity(BUFFER, writer))))
+    let is_socket = FileType::from_raw_mode(fstat(&writer)?.st_mode) == FileType::Socket;
+    let socket = is_socket.then(|| writer.try_clone()).transpose()?;
+    let output = Output { file: Unblock::with_capacity(BUFFER, writer), socket };
+    Ok(Box::new(StreamPipe::new(Unblock::with_capacity(BUFFER, reader), output)))
+}
+
+struct Output {
+    file: Unblock<File>,
+    /// The file, if it is a socket. That may be the input too, so closing it would be no end.
+    socket: Option<File>,
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.file).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.file).poll_close(cx))?;
+        match self.socket.take() {
+            Some(socket) => Poll::Ready(Ok(shutdown(&socket, Shutdown::Write)?)),
+            None => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 /// The exit code that tells how the connection ended.

@@ -2,12 +2,12 @@
 
 use crate::failure::Failure;
 use async_net::unix::UnixListener;
-use rustix::fs::{FileType, lstat, unlink};
+use rustix::fs::{FileType, Mode, lstat, unlink};
+use rustix::process::umask;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use striper_runtime::{Pipe, StreamPipe};
+use striper_runtime::{Event, OpenFile, Pipe, StreamPipe};
 
 /// Before the next try when the system can't accept.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -16,30 +16,48 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct UnixDoor {
     listener: UnixListener,
     path: PathBuf,
+    /// The device and the inode of the socket.
+    place: (u64, u64),
+    /// File descriptors that it leaves to others.
+    spare: u64,
 }
 
 impl UnixDoor {
     /// Listens. A socket that a program left behind is replaced; one with a listener is not.
-    pub(crate) fn bind(path: &Path) -> Result<UnixDoor, Failure> {
+    pub(crate) fn bind(path: &Path, spare: u64) -> Result<UnixDoor, Failure> {
         let failed = |error: io::Error| Failure::bind_unix(path, &error);
         if is_left_behind(path) {
             unlink(path).map_err(|error| failed(error.into()))?;
         }
-        let listener = UnixListener::bind(path).map_err(failed)?;
-        let door = UnixDoor { listener, path: path.to_owned() };
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
-        Ok(door)
+        // Other users must not even connect before its mode could be changed.
+        let before = umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(path);
+        umask(before);
+        let listener = listener.map_err(failed)?;
+        let stat = lstat(path).map_err(|error| failed(error.into()))?;
+        Ok(UnixDoor { listener, path: path.to_owned(), place: (stat.st_dev, stat.st_ino), spare })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) async fn accept(&self) -> Box<dyn Pipe> {
+    /// The next connection. `told` hears of the first failure until it works again.
+    pub(crate) async fn accept(&self, told: &dyn Fn(Event)) -> (Box<dyn Pipe>, OpenFile) {
+        let mut failed = false;
         loop {
-            match self.listener.accept().await {
-                Ok((socket, _)) => return Box::new(StreamPipe::new(socket.clone(), socket)),
-                Err(_) => {
+            let accept = async {
+                let file = OpenFile::new(self.spare)?;
+                Ok((self.listener.accept().await?.0, file))
+            };
+            match accept.await {
+                Ok((socket, file)) => {
+                    return (Box::new(StreamPipe::new(socket.clone(), socket)), file);
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        told(Event::AcceptFailed { error });
+                    }
                     smol::Timer::after(PAUSE).await;
                 }
             }
@@ -49,7 +67,10 @@ impl UnixDoor {
 
 impl Drop for UnixDoor {
     fn drop(&mut self) {
-        let _ = unlink(&self.path);
+        // Another program may have put its own there.
+        if lstat(&self.path).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.place) {
+            let _ = unlink(&self.path);
+        }
     }
 }
 
@@ -64,6 +85,7 @@ fn is_left_behind(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
@@ -72,15 +94,15 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             let path = folder.join("x.sock");
             drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-            let door = UnixDoor::bind(&path).unwrap();
+            let door = UnixDoor::bind(&path, 0).unwrap();
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            let failure = UnixDoor::bind(&path).err().unwrap();
+            let failure = UnixDoor::bind(&path, 0).err().unwrap();
             assert!(failure.to_string().contains("in use"), "{failure}");
             drop(door);
             assert!(!path.exists(), "it is removed at the end");
             std::fs::write(&path, "a file").unwrap();
-            assert!(UnixDoor::bind(&path).is_err() && path.exists(), "it is no socket");
+            assert!(UnixDoor::bind(&path, 0).is_err() && path.exists(), "it is no socket");
             std::fs::remove_dir_all(&folder).unwrap();
         });
     }

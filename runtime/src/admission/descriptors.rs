@@ -40,6 +40,23 @@ pub(crate) fn ensure_spare(spare: u64) -> io::Result<()> {
     if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
 }
 
+/// Stands for a file descriptor that no pipe of this crate counts, such as that of a Unix socket.
+#[derive(Debug)]
+pub struct OpenFile {
+    _counted: Counted,
+}
+
+impl OpenFile {
+    /// Counts one more, if that leaves `spare` descriptors to others. With 0 it always does.
+    ///
+    /// # Errors
+    /// The process has no more; as the system says it when there is none at all.
+    pub fn new(spare: u64) -> io::Result<OpenFile> {
+        ensure_spare(spare)?;
+        Ok(OpenFile { _counted: Counted::new() })
+    }
+}
+
 /// How much room there is for one more connection to a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Room {

@@ -64,7 +64,12 @@ impl Rules {
     /// address needs no look-up, and is refused here if no rule allows it.
     pub fn may_resolve(&self, asked: &HostPort) -> Result<(), Denied> {
         if let Ok(address) = asked.host.parse() {
-            return self.check(asked, SocketAddr::new(address, asked.port), &[]).map(drop);
+            return self.check(asked, SocketAddr::new(address, asked.port), |_| false).map(drop);
+        }
+        // A resolver may take other characters for an escape, and so for another name.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !asked.host.bytes().all(is_plain) {
+            return Err(Denied::NotAName);
         }
         let name = plain_name(&asked.host);
         let fits = |rule: &&Rule| rule.has_port(asked.port) && rule.has_name(&name);
@@ -79,12 +84,13 @@ impl Rules {
     }
 
     /// The decision on an address that is dialled next, and on its port. `asked` is what the client
-    /// said, and `own` are the addresses of this machine. The result is the rule that allows it.
+    /// said, and `is_own` tells the addresses of this machine. The result is the rule that allows
+    /// it.
     pub fn check(
         &self,
         asked: &HostPort,
         address: SocketAddr,
-        own: &[IpAddr],
+        is_own: impl Fn(IpAddr) -> bool,
     ) -> Result<&Rule, Denied> {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         // A literal address is the name of no rule: those don't end in a number.
@@ -97,7 +103,7 @@ impl Rules {
         if let Some(rule) = self.deny.iter().find(denies) {
             return Err(Denied::by(rule));
         }
-        let kind = special(ip, own);
+        let kind = special(ip, is_own);
         let mut fitting = self.allow.iter().filter(|rule| fits(rule, ip)).peekable();
         let is_known = fitting.peek().is_some();
         match (fitting.find(|rule| kind.is_none_or(|kind| self.reaches(rule, kind))), kind) {
@@ -137,6 +143,9 @@ impl Rules {
 pub enum Denied {
     /// No allow rule fits.
     NoRule,
+    /// The host is neither an address nor a name of ASCII letters, digits, hyphens, underscores and
+    /// dots.
+    NotAName,
     /// This deny rule fits.
     By(String),
     /// An allow rule fits, but doesn't reach an address of this kind.
@@ -158,6 +167,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Denied::NoRule => f.write_str("no rule allows it"),
+            Denied::NotAName => f.write_str("it is neither a host name nor an address"),
             Denied::By(rule) => write!(f, "denied by --deny {rule}"),
             Denied::Special { address, kind } => match embedded(*address) {
                 Some(v4) if *kind != Special::Own => {

@@ -49,21 +49,19 @@ impl fmt::Display for Special {
     }
 }
 
-/// Whether an address is special. `own`: the addresses of this machine.
-pub(super) fn special(address: IpAddr, own: &[IpAddr]) -> Option<Special> {
+/// Whether an address is special. `is_own` tells the addresses of this machine.
+pub(super) fn special(address: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> Option<Special> {
     let address = address.to_canonical();
     let inside = embedded(address);
     let kind = match (address, inside) {
         (IpAddr::V4(v4), _) | (_, Some(v4)) => v4_kind(v4),
         (IpAddr::V6(v6), None) => v6_kind(v6),
     };
-    let is_own = own
-        .iter()
-        .map(IpAddr::to_canonical)
-        .any(|own| own == address || inside.is_some_and(|inside| own == inside));
     match kind {
         Some(kind) if kind == Special::Loopback || kind.is_never_implied() => Some(kind),
-        _ if is_own => Some(Special::Own),
+        _ if is_own(address) || inside.is_some_and(|inside| is_own(inside.into())) => {
+            Some(Special::Own)
+        }
         _ => kind,
     }
 }
@@ -115,7 +113,7 @@ mod tests {
     use super::*;
 
     fn of(address: &str) -> Option<Special> {
-        special(address.parse().unwrap(), &[])
+        special(address.parse().unwrap(), |_| false)
     }
 
     #[test]
@@ -207,7 +205,13 @@ mod tests {
             ("127.0.0.1", Some(Special::Loopback)),
             ("8.8.8.8", None),
         ] {
-            assert_eq!(special(address.parse().unwrap(), &own), kind, "{address}");
+            assert_eq!(
+                special(address.parse().unwrap(), |at| {
+                    own.iter().any(|own| own.to_canonical() == at)
+                }),
+                kind,
+                "{address}"
+            );
         }
     }
 }

@@ -21,10 +21,14 @@ fn private(allow: &[&str]) -> Rules {
 const OWN: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4)), IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9))];
 
+fn is_own(address: IpAddr) -> bool {
+    OWN.contains(&address)
+}
+
 /// The decision on a host whose only address is this, at port 80.
 fn ask(rules: &Rules, host: &str, address: &str) -> Result<String, Denied> {
     let address = SocketAddr::new(address.parse().unwrap(), 80);
-    rules.check(&HostPort::new(host, 80), address, &OWN).map(Rule::to_string)
+    rules.check(&HostPort::new(host, 80), address, is_own).map(Rule::to_string)
 }
 
 fn allowed(rule: &str) -> Result<String, Denied> {
@@ -63,7 +67,7 @@ fn the_rule_that_allows_is_told() {
         let expected = rule.map(str::to_owned).ok_or(Denied::NoRule);
         assert_eq!(ask(&rules, host, address), expected, "{host} at {address}");
     }
-    let other = rules.check(&HostPort::new("b.org", 80), "1.2.3.4:81".parse().unwrap(), &[]);
+    let other = rules.check(&HostPort::new("b.org", 80), "1.2.3.4:81".parse().unwrap(), |_| false);
     assert_eq!(other, Err(Denied::NoRule), "the port that is dialled counts");
 }
 
@@ -247,7 +251,7 @@ quickcheck! {
             rules.allow_private();
         }
         let asked = HostPort::new(name, 80);
-        let decision = rules.check(&asked, (v4, 80).into(), &OWN);
+        let decision = rules.check(&asked, (v4, 80).into(), is_own);
         let mapped = (Ipv4Addr::from(v4).to_ipv6_mapped(), 80).into();
         let fits = |chosen: &u8| pick(chosen).1(name, v4);
         let is_sound = match &decision {
@@ -259,9 +263,22 @@ quickcheck! {
                     && (is_literal || rules.may_resolve(&asked).is_ok())
             }
             Err(Denied::By(rule)) => deny.iter().any(|one| pick(one).0 == rule && fits(one)),
-            Err(Denied::NoRule) => !allow.iter().any(fits),
+            Err(Denied::NoRule | Denied::NotAName) => !allow.iter().any(fits),
             Err(Denied::Special { .. }) => allow.iter().any(fits),
         };
-        is_sound && decision == rules.check(&asked, mapped, &OWN)
+        is_sound && decision == rules.check(&asked, mapped, is_own)
     }
+}
+
+#[test]
+fn a_name_with_other_characters_is_refused_before_it_is_looked_up() {
+    let mut rules = Rules::default();
+    rules.allow("*:*".parse().unwrap());
+    rules.deny("bad.example.org:*".parse().unwrap());
+    for host in [r"\098ad.example.org", r"b\ad.example.org", "b\u{202e}.org", "fe80::1%eth0", "a/b"]
+    {
+        let asked = HostPort { host: host.to_owned(), port: 80 };
+        assert_eq!(rules.may_resolve(&asked), Err(Denied::NotAName), "{host}");
+    }
+    assert_eq!(rules.may_resolve(&HostPort::new("_srv.a-b.org.", 80)), Ok(()));
 }

@@ -38,9 +38,10 @@ pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialE
     dial_with(host, limit, &CongestionChoice::System).await
 }
 
-/// The addresses of a host, found within `limit`; never none. An address needs no resolver.
-pub async fn resolve_host(host: &HostPort, limit: Duration) -> Result<Vec<SocketAddr>, DialError> {
-    within(limit, resolve(host)).await
+/// The addresses of a host; never none. An address needs no resolver. A name keeps a thread busy
+/// until the system's resolver has answered, also if this future is dropped: bound how many.
+pub async fn resolve_host(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
+    resolve(host).await
 }
 
 /// As [`dial_tcp`] with addresses that are known.

@@ -5,7 +5,9 @@
 //! arguable are refused (RFC 9112, 11.2). A connection carries one request, and the answer passes
 //! unread. No field Via is added: it would tell the origin about a proxy that runs at home.
 
-use super::{Body, Dialect, Failure, MAX_HANDSHAKE, Request, Step, Users, WayError, target};
+use super::{
+    Body, Chunks, Dialect, Failure, MAX_HANDSHAKE, Request, Step, Users, WayError, target,
+};
 use crate::target::HostPort;
 use httparse::{EMPTY_HEADER, Header, Status};
 use std::net::Ipv6Addr;
@@ -151,10 +153,7 @@ impl Framing {
         match self {
             Framing::None => Body::Length(0),
             Framing::Length(length) => Body::Length(length),
-            // Nobody here looks for the last chunk. That is safe: the connection to the origin is
-            // this program's alone, and the origin is told to close it after its answer. A further
-            // request to another origin is the program's own, and goes unanswered.
-            Framing::Chunked => Body::Endless,
+            Framing::Chunked => Body::Chunked(Chunks::default()),
         }
     }
 }

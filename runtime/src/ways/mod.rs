@@ -6,6 +6,7 @@
 //! what to do next. The bytes are hostile: no input panics, and no name that it lets through can
 //! garble a log or a head of HTTP.
 
+mod body;
 mod failure;
 mod http;
 mod socks4;
@@ -14,6 +15,7 @@ mod socks5;
 mod testing;
 mod users;
 
+pub use body::{Body, Chunks};
 pub use failure::Failure;
 pub use users::{Users, UsersError};
 
@@ -85,15 +87,6 @@ pub struct Request {
     pub first: Vec<u8>,
     /// How many of the bytes that follow are for the target.
     pub body: Body,
-}
-
-/// How many of a program's bytes belong to its target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Body {
-    /// All of them.
-    Endless,
-    /// So many. Later ones are another request, and must not reach this target.
-    Length(u64),
 }
 
 /// The language of a handshake.
