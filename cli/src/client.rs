@@ -113,12 +113,12 @@ async fn carry_stdio(
     log: &Log,
     stop: &mut Stop,
     client: &Client,
-    target: &HostPort,
+    target: &Target,
 ) -> Result<u8, Failure> {
     let pipe = stdio::take();
     let pipe = pipe.map_err(|error| Failure::unexpected(format!("standard input: {error}")))?;
     let carried = async {
-        let report = client.carry(Target::Host(target.clone()), pipe).await;
+        let report = client.carry(target.clone(), pipe).await;
         if report.end != FlowEnd::Finished {
             let text = format!("the connection to {target} failed: {}", report.end);
             log.error("failed", text, &[("target", target.to_string().into())]);

@@ -2,17 +2,20 @@
 
 use crate::clock;
 use crate::service::within;
+use async_net::unix::UnixStream;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::local::Executor;
 use striper_runtime::{
-    Denied, DialError, HostPort, Rules, Target, TcpPipe, dial_addresses, dial_tcp, resolve_host,
+    Denied, DialError, HostPort, Pipe, Rules, StreamPipe, Target, TcpPipe, dial_addresses,
+    dial_tcp, resolve_host,
 };
 
 /// The most look-ups of names at a time, and of these for one key. Each keeps a thread busy until
@@ -105,11 +108,17 @@ impl Reach {
 
     /// Connects to the target of a flow of the key `whose`. The rules decide on the address that is
     /// then dialled, so a name can't change its meaning between the decision and the dial.
-    pub(crate) async fn dial(&self, target: &Target, whose: &str) -> Result<TcpPipe, Unreached> {
+    pub(crate) async fn dial(
+        &self,
+        target: &Target,
+        whose: &str,
+    ) -> Result<Box<dyn Pipe>, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
-                return dial_tcp(own, self.limit).await.map_err(Unreached::Dial);
+                let dialled = dial_tcp(own, self.limit).await;
+                return dialled.map(boxed).map_err(Unreached::Dial);
             }
+            (Target::Unix(path), _) => return self.dial_unix(path).await,
             (Target::Host(asked), _) => asked,
             _ => return Err(Unreached::NoTarget),
         };
@@ -118,7 +127,15 @@ impl Reach {
         let addresses = self.look_up(asked, whose).await?;
         let allowed = self.allowed(asked, &addresses)?;
         let left = self.limit.saturating_sub(clock::now().duration_since(begun));
-        dial_addresses(allowed, left).await.map_err(Unreached::Dial)
+        dial_addresses(allowed, left).await.map(boxed).map_err(Unreached::Dial)
+    }
+
+    async fn dial_unix(&self, path: &str) -> Result<Box<dyn Pipe>, Unreached> {
+        self.rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?;
+        let connected = within(self.limit, UnixStream::connect(path)).await;
+        let socket = connected.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
+        let socket = socket.map_err(|error| Unreached::Dial(DialError::from(error)))?;
+        Ok(Box::new(StreamPipe::new(socket.clone(), socket)))
     }
 
     /// A look-up goes on when its time is over, and counts until it has ended.
@@ -155,6 +172,10 @@ impl Reach {
             _ => Ok(allowed),
         }
     }
+}
+
+fn boxed(pipe: TcpPipe) -> Box<dyn Pipe> {
+    Box::new(pipe)
 }
 
 /// Whether an address is one of this machine: no other can be bound.

@@ -134,7 +134,7 @@ async fn connect(
     match dialled {
         Ok(pipe) => {
             told.opened(&name, &fields);
-            let report = incoming.carry(Box::new(pipe)).await;
+            let report = incoming.carry(pipe).await;
             told.ended(&name, entry.number, &report);
         }
         Err(why) => {

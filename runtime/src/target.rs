@@ -14,6 +14,12 @@ use striper_core::wire::varint;
 /// a server that doesn't know it must not connect to its default target instead.
 const KEY_HOST: u64 = 1;
 
+/// Option: the path of a Unix socket of the server's machine, in UTF-8. Odd for the same reason.
+const KEY_UNIX: u64 = 3;
+
+/// The longest path of a Unix socket, in bytes: `sun_path` of Linux without its last byte.
+const MAX_PATH: usize = 107;
+
 /// The longest host name, as in DNS.
 const MAX_HOST: usize = 255;
 
@@ -86,6 +92,8 @@ pub enum Target {
     Default,
     /// This one, if the other side allows it.
     Host(HostPort),
+    /// The Unix socket with this path on the other side's machine, if it allows it.
+    Unix(String),
 }
 
 impl fmt::Display for Target {
@@ -93,6 +101,7 @@ impl fmt::Display for Target {
         match self {
             Target::Default => f.write_str("the default target"),
             Target::Host(host) => host.fmt(f),
+            Target::Unix(path) => write!(f, "unix:{path}"),
         }
     }
 }
@@ -107,6 +116,8 @@ pub enum TargetError {
     UnknownOption,
     /// The host is empty, too long, or not printable.
     BadHost,
+    /// The path of a Unix socket is not absolute, too long, or not printable.
+    BadPath,
 }
 
 impl fmt::Display for TargetError {
@@ -115,6 +126,7 @@ impl fmt::Display for TargetError {
             TargetError::Malformed => "malformed target",
             TargetError::UnknownOption => "a target option that this version doesn't know",
             TargetError::BadHost => "a bad host name",
+            TargetError::BadPath => "a bad path of a Unix socket",
         })
     }
 }
@@ -125,15 +137,24 @@ impl Target {
     /// The opaque field that says this.
     ///
     /// # Panics
-    /// If the host is over 255 bytes, see [`Target::check`].
+    /// If the host is over 255 bytes or the path over 107, see [`Target::check`].
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::new();
-        if let Target::Host(HostPort { host, port }) = self {
-            assert!(host.len() <= MAX_HOST, "host name too long");
-            varint::put(&mut out, KEY_HOST);
-            varint::put(&mut out, 2 + host.len() as u64);
-            out.extend_from_slice(&port.to_be_bytes());
-            out.extend_from_slice(host.as_bytes());
+        match self {
+            Target::Default => {}
+            Target::Host(HostPort { host, port }) => {
+                assert!(host.len() <= MAX_HOST, "host name too long");
+                varint::put(&mut out, KEY_HOST);
+                varint::put(&mut out, 2 + host.len() as u64);
+                out.extend_from_slice(&port.to_be_bytes());
+                out.extend_from_slice(host.as_bytes());
+            }
+            Target::Unix(path) => {
+                assert!(path.len() <= MAX_PATH, "path too long");
+                varint::put(&mut out, KEY_UNIX);
+                varint::put(&mut out, path.len() as u64);
+                out.extend_from_slice(path.as_bytes());
+            }
         }
         Bytes::from(out)
     }
@@ -163,6 +184,11 @@ impl Target {
                     target = Target::Host(HostPort { host, port });
                     target.check()?;
                 }
+                KEY_UNIX => {
+                    let path = std::str::from_utf8(value).map_err(|_| TargetError::BadPath)?;
+                    target = Target::Unix(path.to_owned());
+                    target.check()?;
+                }
                 key if key % 2 == 1 => return Err(TargetError::UnknownOption),
                 _ => {}
             }
@@ -170,10 +196,16 @@ impl Target {
         Ok(target)
     }
 
-    /// Whether this can travel: a host of 1–255 bytes, without blanks or control characters.
+    /// Whether this can travel: a host of 1–255 bytes, or an absolute path of at most 107, without
+    /// blanks or control characters.
     pub fn check(&self) -> Result<(), TargetError> {
         match self {
             Target::Default => Ok(()),
+            Target::Unix(path) => {
+                let clean = !path.chars().any(|c| c.is_control() || c.is_whitespace());
+                let fits = path.starts_with('/') && path.len() <= MAX_PATH;
+                if fits && clean { Ok(()) } else { Err(TargetError::BadPath) }
+            }
             Target::Host(HostPort { host, .. }) => {
                 let clean = !host.chars().any(|c| c.is_control() || c.is_whitespace());
                 if (1..=MAX_HOST).contains(&host.len()) && clean {
@@ -197,6 +229,8 @@ mod tests {
             Target::Host(HostPort::new("example.org", 443)),
             Target::Host(HostPort::new("[::1]", 22)),
             Target::Host(HostPort::new(&"x".repeat(MAX_HOST), u16::MAX)),
+            Target::Unix("/run/x.sock".into()),
+            Target::Unix(format!("/{}", "x".repeat(MAX_PATH - 1))),
         ] {
             let field = target.encode();
             assert!(field.len() <= MAX_OPAQUE);
@@ -228,6 +262,10 @@ mod tests {
             assert_eq!(Target::decode(&field), Err(TargetError::BadHost), "{host:?}");
         }
         assert_eq!(Target::decode(&[1, 3, 0, 80, 0xff]), Err(TargetError::BadHost));
+        for path in ["", "x", "/a b", "/a\n", &format!("/{}", "x".repeat(MAX_PATH))] {
+            let field = [&[3, path.len() as u8], path.as_bytes()].concat();
+            assert_eq!(Target::decode(&field), Err(TargetError::BadPath), "{path:?}");
+        }
     }
 
     #[test]

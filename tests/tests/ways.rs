@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -220,7 +220,7 @@ fn options_that_would_do_nothing_are_errors() {
     for (line, part) in [
         ("server 127.0.0.1:0 localhost:22 --deny a:1", "--allow"),
         ("server 127.0.0.1:0 localhost:22 --allow-private", "--allow"),
-        ("server 127.0.0.1:0 --allow unix:/run/x", "HOST:PORTS"),
+        ("server 127.0.0.1:0 --allow unix:x", "unix:/"),
         ("client 127.0.0.1:1 -L 0 --proxy-users x", "-D"),
         ("client 127.0.0.1:1 -W a:1 -D 0", "another client"),
     ] {
@@ -370,6 +370,26 @@ fn a_unix_socket_is_a_way_in_and_is_removed_at_the_end() {
     drop(program);
     client.stop();
     assert!(!std::path::Path::new(&path).exists());
+}
+
+#[test]
+fn a_unix_socket_is_a_target_if_a_rule_names_it() {
+    let folder = TempDir::create();
+    let path = folder.text("target.sock");
+    let target = UnixListener::bind(&path).unwrap();
+    let forward = format!("127.0.0.1:0:unix:{path}");
+    let (_server, client) = pair(&["--allow", &format!("unix:{path}")], &["-L", &forward]);
+    let mut program = client.connect();
+    UP.send(&mut program, 0..SIZE / 64);
+    finish(&program);
+    let (mut target, _) = target.accept().unwrap();
+    UP.expect_all(&mut target, 0..SIZE / 64);
+    DOWN.send(&mut target, 0..1000);
+    drop(target);
+    DOWN.expect_all(&mut program, 0..1000);
+    let (server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
+    expect_reset(&mut client.connect());
+    assert!(server.wait_for("connection_refused").text("error").contains("no rule"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(crate) enum Way {
     /// Connections that a firewall redirected here go to their original destination.
     Transparent { listen: SocketAddr },
     /// Standard input and output are the one connection.
-    Stdio { target: HostPort },
+    Stdio { target: Target },
 }
 
 /// Where local programs connect.

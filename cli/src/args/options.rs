@@ -95,8 +95,8 @@ pub(crate) const OPTIONS: &[Declared] = &[
         commands: &[Verb::Server],
         text: "let clients name this target:
   HOST:PORTS, *.example.org:PORTS, *:PORTS,
-  10.0.0.0/8:PORTS; PORTS is *, 443, 80,443 or
-  8000-8999",
+  10.0.0.0/8:PORTS, unix:/PATH; PORTS is *, 443,
+  80,443 or 8000-8999",
     },
     Declared {
         short: None,
@@ -254,9 +254,6 @@ pub(crate) const OPTIONS: &[Declared] = &[
 ];
 
 fn rule(word: &str) -> Result<Rule, String> {
-    if word.starts_with("unix:") {
-        return Err("Unix sockets can't be targets; write HOST:PORTS".into());
-    }
     word.parse().map_err(|error: RuleError| error.to_string())
 }
 

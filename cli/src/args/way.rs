@@ -7,6 +7,13 @@ use striper_runtime::Target;
 
 /// Reads `-L`: where to listen, and maybe the target after another colon.
 pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
+    if let Some((listen, path)) = word.split_once(":unix:") {
+        let listen = match listen.starts_with(['/', '.']) {
+            true => Place::Unix(PathBuf::from(listen)),
+            false => Place::Tcp(endpoint::listen(listen)?),
+        };
+        return Ok(Way::Forward { listen, target: unix(path)? });
+    }
     if word.starts_with(['/', '.']) {
         let (path, target) = match word.split_once(':') {
             Some((path, target)) => (path, Target::Host(endpoint::connect(target)?)),
@@ -50,7 +57,20 @@ pub(super) fn transparent(word: &str) -> Result<Way, BadAddress> {
 
 /// Reads `-W`.
 pub(super) fn stdio(word: &str) -> Result<Way, BadAddress> {
-    Ok(Way::Stdio { target: endpoint::connect(word)? })
+    let target = match word.strip_prefix("unix:") {
+        Some(path) => unix(path)?,
+        None => Target::Host(endpoint::connect(word)?),
+    };
+    Ok(Way::Stdio { target })
+}
+
+fn unix(path: &str) -> Result<Target, BadAddress> {
+    let target = Target::Unix(path.to_owned());
+    target.check().map_err(|_| BadAddress {
+        cause: format!("\"{path}\" is not the path of a Unix socket"),
+        cure: "write unix:/PATH, an absolute path of at most 107 bytes without blanks".into(),
+    })?;
+    Ok(target)
 }
 
 fn is_number(word: &str) -> bool {
@@ -92,6 +112,8 @@ mod tests {
             ("[::]:8080:[2001:db8::1]:80", "[::]:8080", "[2001:db8::1]:80"),
             ("/run/x.sock:db:5432", "/run/x.sock", "db:5432"),
             ("./x.sock", "./x.sock", "the default target"),
+            ("2375:unix:/run/d.sock", "127.0.0.1:2375", "unix:/run/d.sock"),
+            ("/x.sock:unix:/run/d.sock", "/x.sock", "unix:/run/d.sock"),
         ] {
             assert_eq!(read(word), (listen.into(), target.into()), "{word}");
         }
@@ -108,6 +130,7 @@ mod tests {
             ("x:8080:example.org:80", "not an IP address"),
             ("/run/x.sock:db", "has no port"),
             ("80800:example.org:80", "not a port"),
+            ("2375:unix:d.sock", "absolute path"),
         ] {
             let BadAddress { cause, cure } = forward(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");

@@ -136,6 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn the_command_lines_of_the_readme_are_right() {
+        let lines = include_str!("../../../README.md").lines();
+        let lines: Vec<String> = lines
+            .filter_map(|line| line.strip_prefix("striper-cli "))
+            .map(|line| line.replace('\'', ""))
+            .collect();
+        assert!(lines.len() >= 3, "{lines:?}");
+        for line in lines {
+            let read = args::parse(words(&line), |_| None);
+            assert!(read.is_ok(), "{line}: {read:?}");
+        }
+    }
+
+    #[test]
     fn the_examples_of_a_page_are_lines_of_its_command() {
         for verb in Verb::ALL {
             for example in text(*verb).examples {
