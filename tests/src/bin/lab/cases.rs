@@ -140,7 +140,7 @@ pub fn ping_beside_bulk(trial: &Trial, direction: Way) -> Result<([f64; 2], Rece
     let (received, _, mut times) =
         trial.bulk_and(direction, Amount::During(seconds(14)), || {
             thread::sleep(seconds(3));
-            trial.pingpong(seconds(9), 100)
+            trial.pingpong(seconds(9), 40)
         })?;
     times.sort();
     let percentile = |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
