@@ -47,4 +47,5 @@ fn the_corpus_of_each_target_holds() {
     replay("keyed_session", fuzz::keyed_session);
     replay("session_bytes", fuzz::session_bytes);
     replay("session_ops", fuzz::session_ops);
+    replay("ways", fuzz::ways);
 }

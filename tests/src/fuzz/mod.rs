@@ -18,6 +18,8 @@ mod session_bytes;
 mod session_ops;
 mod source;
 mod spoken;
+#[cfg(feature = "tls")]
+mod ways;
 
 pub use deframer::deframer;
 #[cfg(feature = "tls")]
@@ -26,3 +28,5 @@ pub use handshake::handshake;
 pub use keyed_session::keyed_session;
 pub use session_bytes::session_bytes;
 pub use session_ops::session_ops;
+#[cfg(feature = "tls")]
+pub use ways::ways;

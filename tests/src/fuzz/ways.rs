@@ -1,0 +1,80 @@
+//! The handshakes by which a local program names its target, and the body of a plain HTTP request.
+//!
+//! The first byte chooses whether there are users. The rest is what the program says. It says the
+//! same twice, at once and byte by byte, and both must end alike.
+
+use std::sync::Arc;
+use striper_runtime::Target;
+use striper_runtime::ways::{Handshake, MAX_HANDSHAKE, Request, Step, Users};
+
+/// The most bytes of an answer in a handshake: an HTTP error with its line.
+const MAX_ANSWER: usize = 1024;
+
+pub fn ways(input: &[u8], _allocated: impl Fn() -> usize) {
+    let Some((choice, said)) = input.split_first() else { return };
+    let users = (choice & 1 == 1).then(|| Arc::new(Users::parse("ann:secret").expect("a user")));
+    let at_once = talk(users.clone(), said.chunks(said.len().max(1)));
+    let bytewise = talk(users, said.chunks(1));
+    assert_eq!(at_once, bytewise, "it depends on how the bytes are cut");
+}
+
+/// The end of a handshake: the bytes that the program got, and the request with the number of bytes
+/// that are its own. None if more bytes are needed.
+#[derive(PartialEq, Eq, Debug, Default)]
+struct End {
+    answered: Vec<u8>,
+    failed: bool,
+    request: Option<(Request, usize)>,
+}
+
+fn talk<'a>(users: Option<Arc<Users>>, pieces: impl Iterator<Item = &'a [u8]>) -> End {
+    let (mut handshake, mut input, mut end) = (Handshake::new(users), Vec::new(), End::default());
+    let mut pieces = pieces;
+    loop {
+        match handshake.step(&input) {
+            Step::More => {
+                assert!(input.len() < MAX_HANDSHAKE, "it keeps more than it may");
+                let Some(piece) = pieces.next() else { return end };
+                input.extend_from_slice(piece);
+            }
+            Step::Say { used, bytes } => {
+                assert!(used > 0 && bytes.len() <= MAX_ANSWER);
+                input.drain(..used);
+                end.answered.extend(bytes);
+            }
+            Step::Request { used, request } => {
+                let rest = [&input[used..], &pieces.collect::<Vec<_>>().concat()].concat();
+                end.request = Some(passed(request, &rest));
+                return end;
+            }
+            Step::Fail { bytes, .. } => {
+                assert!(bytes.len() <= MAX_ANSWER);
+                end.answered.extend(bytes);
+                end.failed = true;
+                return end;
+            }
+        }
+    }
+}
+
+/// The request, and how many of these next bytes belong to it, however they are cut.
+fn passed(request: Request, rest: &[u8]) -> (Request, usize) {
+    let target = Target::Host(request.target.clone());
+    assert_eq!(target.check(), Ok(()));
+    assert_eq!(Target::decode(&target.encode()), Ok(target), "it travels unchanged");
+    assert!(request.target.port > 0);
+    let at_once = request.body.clone().passes(rest);
+    let (mut body, mut bytewise) = (request.body.clone(), Ok(0));
+    for byte in rest {
+        match (body.passes(&[*byte]), &mut bytewise) {
+            (Ok(1), Ok(count)) => *count += 1,
+            (Ok(_), _) => break,
+            (Err(error), _) => {
+                bytewise = Err(error);
+                break;
+            }
+        }
+    }
+    assert_eq!(at_once, bytewise, "the body depends on how its bytes are cut");
+    (request, at_once.unwrap_or(usize::MAX))
+}
