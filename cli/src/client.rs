@@ -115,10 +115,15 @@ async fn carry_stdio(
     client: &Client,
     target: &Target,
 ) -> Result<u8, Failure> {
-    let pipe = stdio::take();
+    let trouble = stdio::Trouble::default();
+    let pipe = stdio::take(&trouble);
     let pipe = pipe.map_err(|error| Failure::unexpected(format!("standard input: {error}")))?;
     let carried = async {
         let report = client.carry(target.clone(), pipe).await;
+        if let Some(trouble) = trouble.take() {
+            log.error("failed", trouble, &[]);
+            return (code::UNEXPECTED, Duration::ZERO);
+        }
         if report.end != FlowEnd::Finished {
             let text = format!("the connection to {target} failed: {}", report.end);
             log.error("failed", text, &[("target", target.to_string().into())]);

@@ -216,6 +216,23 @@ fn a_socket_as_input_and_output_gets_the_end_and_a_hang_up_ends_the_program() {
 }
 
 #[test]
+fn a_full_disk_behind_standard_output_is_told_as_such() {
+    let origin = Origin::start();
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    let mut command = stdio(server.addr(), origin.addr());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command);
+    let mut target = origin.accept();
+    DOWN.send(&mut target, 0..1000);
+    let status = process.wait(LIMIT).and_then(|status| status.code());
+    let mut told = String::new();
+    process.child().stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("standard output: No space left"), "{told}");
+}
+
+#[test]
 fn options_that_would_do_nothing_are_errors() {
     for (line, part) in [
         ("server 127.0.0.1:0 localhost:22 --deny a:1", "--allow"),
