@@ -43,9 +43,6 @@ pub(super) async fn serve(
         Some(Ok(named)) => named,
     };
     let Request { target, dialect, first, mut body } = request;
-    let target = Target::Host(target);
-    let names = Names::new(&entry, &from, &target);
-    told.opened(&names.name, &names.fields);
     let (early, surplus) = match begin(first, rest, &mut body) {
         Ok(begun) => begun,
         Err(error) => {
@@ -53,6 +50,9 @@ pub(super) async fn serve(
             return dismiss(pipe, &dialect.refused(Failure::Other)).await;
         }
     };
+    let target = Target::Host(target);
+    let names = Names::new(&entry, &from, &target);
+    told.opened(&names.name, &names.fields);
     let onward = move |pipe: TcpPipe| -> Box<dyn Pipe> {
         match body {
             Body::Endless => Box::new(pipe),
