@@ -281,14 +281,19 @@ fn with_a_list_of_users_the_proxy_asks_for_a_name_and_a_password() {
 fn slow_handshakes_do_not_disturb_a_working_one() {
     let origin = Origin::start();
     let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
-    let slow: Vec<_> = (0..300).map(|_| client.connect()).collect();
-    for mut program in &slow {
+    let begin = |_| {
+        let mut program = client.connect();
         program.write_all(&[5]).unwrap();
-    }
+        program
+    };
+    let mut slow: Vec<_> = (0..600).map(begin).collect();
     let mut program = client.connect();
     assert_eq!(ask(&mut program, origin.addr()), 0);
     UP.send(&mut program, 0..1000);
     UP.expect(&mut origin.accept(), 0..1000);
+    // The oldest ones have gone, and the newest ones wait.
+    expect_reset(&mut slow[0]);
+    client.wait_for("connection_refused");
 }
 
 /// Asks by SOCKS5 for a target on this machine. Returns the reply's code.

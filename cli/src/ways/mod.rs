@@ -3,6 +3,7 @@
 mod proxy;
 mod reached;
 pub(crate) mod stdio;
+mod unfinished;
 mod unix;
 
 use crate::args::{Place, Way};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::{Handshake, Users};
 use striper_runtime::{Event, HostPort, Limits, Listener, OpenFile, Pipe, Target};
+use unfinished::Unfinished;
 use unix::UnixDoor;
 
 /// The parts of a client that a way uses to carry connections. Clones are the same.
@@ -127,13 +129,15 @@ impl Door {
                 }
             },
             Door::Proxy(listener, users) => {
-                let reached = Reached::default();
+                let ex = inside.ex.clone();
+                let (reached, unfinished) = (Reached::default(), Unfinished::default());
                 loop {
                     let (pipe, from) = listener.accept().await;
                     let entry = inside.connections.begin();
-                    let by = (Handshake::new(users.clone()), reached.clone());
-                    let serve = proxy::serve(inside.clone(), by, pipe, from, entry);
-                    inside.ex.spawn(serve).detach();
+                    let by = (Handshake::new(users.clone()), unfinished.begin());
+                    let (inside, reached) = (inside.clone(), reached.clone());
+                    let serve = proxy::serve(inside, reached, by, (pipe, from), entry);
+                    ex.spawn(serve).detach();
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `-D`: each connection names its target by SOCKS or HTTP.
 
 use super::reached::Reached;
+use super::unfinished::Place;
 use super::{Inside, Names};
 use crate::log::Level;
 use crate::service::{Entry, within};
@@ -17,14 +18,15 @@ use striper_runtime::{FlowEnd, FlowReport, Pipe, PipeExt, PipeInfo, Received, Ta
 const LIMIT: Duration = Duration::from_secs(10);
 /// The time for the last words to reach a program that was refused.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const GONE: &str = "it ended in its handshake";
 /// How often a program that waits for its target is asked whether it is still there.
 const CHECK: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(
     inside: Inside,
-    (by, reached): (Handshake, Reached),
-    mut pipe: TcpPipe,
-    from: SocketAddr,
+    reached: Reached,
+    (by, place): (Handshake, Place),
+    (mut pipe, from): (TcpPipe, SocketAddr),
     entry: Entry,
 ) {
     let from = from.to_string();
@@ -33,14 +35,12 @@ pub(super) async fn serve(
         let Names { name, fields } = Names::new(&entry, &from, &Target::Default);
         told.refused(format!("{name} named no target: {why}"), &fields);
     };
-    let (request, rest) = match within(LIMIT, handshake(by, &mut pipe)).await {
-        None => return not_named("its handshake took longer than 10 s"),
-        Some(Err(Unnamed::Gone)) => return not_named("it ended in its handshake"),
-        Some(Err(Unnamed::Wrong(bytes, why))) => {
+    let (request, rest) = match named(by, place, &mut pipe).await {
+        Ok(named) => named,
+        Err(Unnamed { answer, why }) => {
             not_named(&why);
-            return dismiss(pipe, &bytes).await;
+            return dismiss(pipe, &answer).await;
         }
-        Some(Ok(named)) => named,
     };
     let Request { target, dialect, first, mut body } = request;
     let (early, surplus) = match begin(first, rest, &mut body) {
@@ -90,11 +90,28 @@ pub(super) async fn serve(
     }
 }
 
-enum Unnamed {
-    /// The connection ended.
-    Gone,
-    /// The answer, and what was wrong.
-    Wrong(Vec<u8>, String),
+/// A program that has named no target, and the last words for it; none if it is gone.
+struct Unnamed {
+    answer: Vec<u8>,
+    why: String,
+}
+
+fn unnamed(why: &str) -> Unnamed {
+    Unnamed { answer: Vec::new(), why: why.to_owned() }
+}
+
+/// The request, and the bytes after it, if they come in time.
+async fn named(
+    by: Handshake,
+    place: Place,
+    pipe: &mut TcpPipe,
+) -> Result<(Request, Bytes), Unnamed> {
+    let displaced = async {
+        place.displaced().await;
+        Err(unnamed("too many others were in their handshakes"))
+    };
+    let named = within(LIMIT, smol::future::or(handshake(by, pipe), displaced)).await;
+    named.unwrap_or_else(|| Err(unnamed("its handshake took longer than 10 s")))
 }
 
 /// The request, and the bytes after it.
@@ -107,16 +124,18 @@ async fn handshake(
         match handshake.step(&input) {
             Step::More => match pipe.recv().await {
                 Ok(Received::Chunk(chunk)) => input.extend_from_slice(&chunk),
-                Ok(Received::Fin) | Err(_) => return Err(Unnamed::Gone),
+                Ok(Received::Fin) | Err(_) => return Err(unnamed(GONE)),
             },
             Step::Say { used, bytes } => {
                 input.drain(..used);
-                pipe.send(&bytes).await.map_err(|_| Unnamed::Gone)?;
+                pipe.send(&bytes).await.map_err(|_| unnamed(GONE))?;
             }
             Step::Request { used, request } => {
                 return Ok((request, Bytes::from(input.split_off(used))));
             }
-            Step::Fail { bytes, error } => return Err(Unnamed::Wrong(bytes, error.to_string())),
+            Step::Fail { bytes, error } => {
+                return Err(Unnamed { answer: bytes, why: error.to_string() });
+            }
         }
     }
 }
@@ -144,6 +163,9 @@ async fn carry(
 
 /// Says last words and waits until they have arrived: closing at once could destroy them.
 async fn dismiss(mut pipe: TcpPipe, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
     within(LAST_WORDS, async {
         if pipe.send(bytes).await.is_ok() && pipe.finish().await.is_ok() {
             while matches!(pipe.recv().await, Ok(Received::Chunk(_))) {}
