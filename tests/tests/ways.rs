@@ -293,7 +293,8 @@ fn slow_handshakes_do_not_disturb_a_working_one() {
     UP.expect(&mut origin.accept(), 0..1000);
     // The oldest ones have gone, and the newest ones wait.
     expect_reset(&mut slow[0]);
-    client.wait_for("connection_refused");
+    let refused = client.wait_for("connection_refused");
+    assert!(refused.text("message").contains("too many others"), "{refused}");
 }
 
 /// Asks by SOCKS5 for a target on this machine. Returns the reply's code.
