@@ -57,9 +57,10 @@ pub(crate) async fn run(
         stop.on_reread(move || keys::reread(&log, &options, |keys| client.set_keys(keys)));
     }
     let connections = Connections::default();
-    let _status = live::show(ex, log, options, {
-        let client = client.clone();
-        live::of_stripes(move || client.status(), connections.clone())
+    // With -W the terminal is another program's.
+    let _status = stdio.is_none().then(|| {
+        let (client, connections) = (client.clone(), connections.clone());
+        live::show(ex, log, options, live::of_stripes(move || client.status(), connections))
     });
     let told = events::Connections::new(log, events::LINES);
     let inside = Inside { ex: ex.clone(), told, client, connections };

@@ -56,6 +56,7 @@ mod rules;
 mod server;
 mod settings;
 mod stack;
+mod stream;
 mod system_clock;
 mod target;
 mod tcp;
@@ -82,7 +83,7 @@ pub mod clock {
     pub use crate::system_clock::SystemClock;
 }
 
-pub use admission::descriptors::OpenFile;
+pub use admission::descriptors::ensure_spare;
 pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 #[cfg(feature = "testing")]
@@ -93,7 +94,6 @@ pub use handle::server::{Incoming, Server, ServerBuilder};
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
-pub use pipe::stream::StreamPipe;
 pub use pipe::{
     Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets,
     TcpStatus, TcpTimes, Unacknowledged,
@@ -107,6 +107,7 @@ pub use report::{
 pub use rules::{Denied, Rule, RuleError, Rules, Special};
 pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
+pub use stream::StreamPipe;
 pub use target::{HostPort, NotHostPort, Target, TargetError};
 pub use tcp::congestion::CongestionChoice;
 pub use tcp::dial::{TcpDial, dial_addresses, dial_tcp, resolve_host};

@@ -43,7 +43,7 @@ fn stripes_that_share_a_link_leave_each_other_room() {
 /// Four greedy connections would take 16 of 20 Mbit/s from one.
 #[test]
 fn stripes_and_a_greedy_stranger_leave_each_other_a_share_of_a_link() {
-    let goodputs = [10, 20, 40, 100].map(|rtt| {
+    let goodputs = [(10, 7e6), (20, 8e6), (40, 8e6), (100, 8e6)].map(|(rtt, least)| {
         let (rtt, foreign) = (Duration::from_millis(rtt), vec![Control::Cubic]);
         let path =
             Path { rtt, foreign, shared: Some(Rate::mbit(20)), key: true, ..Path::default() };
@@ -51,7 +51,7 @@ fn stripes_and_a_greedy_stranger_leave_each_other_a_share_of_a_link() {
         let transfer = Transfer { caps, path, size: 25_000_000, ..Transfer::default() };
         let goodput = transfer.measure(4, SchedulerKind::Earliest).goodput();
         let repeat = transfer.command(4, SchedulerKind::Earliest);
-        assert!((7e6..14e6).contains(&goodput), "{goodput} bit/s; {repeat}");
+        assert!((least..14e6).contains(&goodput), "{goodput} bit/s; {repeat}");
         goodput
     });
     let mean = goodputs.iter().sum::<f64>() / goodputs.len() as f64;

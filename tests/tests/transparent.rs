@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use striper_tests::{Finished, Origin, Program, Proxy, connect, skip};
+use striper_tests::{Finished, Origin, Program, Proxy, expect_reset_at, skip};
 
 const SELF: &str = "redirected_connections_reach_the_address_that_they_were_meant_for";
 
@@ -59,8 +59,7 @@ fn in_a_namespace() {
     assert_eq!(format!("http://{}/", opened.text("target")), url);
 
     // A connection that was not redirected would come back to the client for ever.
-    let mut direct = connect(client.addr());
-    assert!(direct.read(&mut [0; 1]).is_err(), "it is reset");
+    expect_reset_at(client.addr());
     assert!(client.wait_for("connection_refused").text("from").starts_with("127.0.0.1:"));
 }
 

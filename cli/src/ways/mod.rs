@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::{Handshake, Users};
-use striper_runtime::{Event, HostPort, Limits, Listener, OpenFile, Pipe, Target};
+use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
 use unfinished::Unfinished;
 use unix::UnixDoor;
 
@@ -94,8 +94,7 @@ impl Door {
         match self {
             Door::Tcp(listener, _) | Door::Proxy(listener, _) => Some(listener.local_addr()),
             // A connection that nobody redirected goes nowhere.
-            Door::Transparent(_) => None,
-            Door::Unix(..) => None,
+            Door::Transparent(_) | Door::Unix(..) => None,
         }
         .filter(|address| events::is_public(address.ip()))
     }
@@ -105,12 +104,11 @@ impl Door {
         match self {
             Door::Tcp(listener, target) => loop {
                 let (pipe, from) = listener.accept().await;
-                inside.begin(Box::new(pipe), from.to_string(), target.clone(), None);
+                inside.begin(Box::new(pipe), from.to_string(), target.clone());
             },
             Door::Unix(door, target, events) => loop {
-                let (pipe, file) = door.accept(&*events).await;
-                let from = door.path().display().to_string();
-                inside.begin(pipe, from, target.clone(), Some(file));
+                let pipe = door.accept(&*events).await;
+                inside.begin(pipe, door.path().display().to_string(), target.clone());
             },
             Door::Transparent(listener) => loop {
                 let (mut pipe, from) = listener.accept().await;
@@ -119,7 +117,6 @@ impl Door {
                         Box::new(pipe),
                         from.to_string(),
                         Target::Host(HostPort::from(to)),
-                        None,
                     ),
                     None => {
                         let text = format!("a connection from {from} was not redirected here");
@@ -145,14 +142,12 @@ impl Door {
 }
 
 impl Inside {
-    /// Carries a connection. `file` stands for one that the pipe doesn't count itself.
-    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target, file: Option<OpenFile>) {
+    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target) {
         let (inside, entry) = (self.clone(), self.connections.begin());
         let carry = async move {
             let names = Names::new(&entry, &from, &target);
             inside.told.opened(&names.name, &names.fields);
             let report = inside.client.carry(target, pipe).await;
-            drop(file);
             inside.told.ended(&names.name, entry.number, &report);
         };
         self.ex.spawn(carry).detach();

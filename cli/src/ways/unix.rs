@@ -7,7 +7,7 @@ use rustix::process::umask;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use striper_runtime::{Event, OpenFile, Pipe, StreamPipe};
+use striper_runtime::{Event, Pipe, StreamPipe, ensure_spare};
 
 /// Before the next try when the system can't accept.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,17 +43,15 @@ impl UnixDoor {
     }
 
     /// The next connection. `told` hears of the first failure until it works again.
-    pub(crate) async fn accept(&self, told: &dyn Fn(Event)) -> (Box<dyn Pipe>, OpenFile) {
+    pub(crate) async fn accept(&self, told: &dyn Fn(Event)) -> Box<dyn Pipe> {
         let mut failed = false;
         loop {
             let accept = async {
-                let file = OpenFile::new(self.spare)?;
-                Ok((self.listener.accept().await?.0, file))
+                ensure_spare(self.spare)?;
+                Ok(self.listener.accept().await?.0)
             };
             match accept.await {
-                Ok((socket, file)) => {
-                    return (Box::new(StreamPipe::new(socket.clone(), socket)), file);
-                }
+                Ok(socket) => return Box::new(StreamPipe::new(socket.clone(), socket)),
                 Err(error) => {
                     if !std::mem::replace(&mut failed, true) {
                         told(Event::AcceptFailed { error });

@@ -22,6 +22,11 @@ impl Counted {
     }
 }
 
+#[cfg(test)]
+pub(crate) fn connections() -> u64 {
+    CONNECTIONS.get()
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         // While a thread ends there is nothing to be counted.
@@ -30,31 +35,17 @@ impl Drop for Counted {
 }
 
 /// That one more connection leaves `spare` descriptors to others, or a quarter of all if that is
-/// less. The error is what the system says when there is none at all.
-pub(crate) fn ensure_spare(spare: u64) -> io::Result<()> {
+/// less. With 0 it always does.
+///
+/// # Errors
+/// It would not; as the system says it when there is none at all.
+pub fn ensure_spare(spare: u64) -> io::Result<()> {
     // Asked each time, since it may be changed from outside.
     let Some(all) = getrlimit(Resource::Nofile).current.filter(|_| spare > 0) else {
         return Ok(());
     };
     let used = OTHERS + CONNECTIONS.get();
     if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
-}
-
-/// Stands for a file descriptor that no pipe of this crate counts, such as that of a Unix socket.
-#[derive(Debug)]
-pub struct OpenFile {
-    _counted: Counted,
-}
-
-impl OpenFile {
-    /// Counts one more, if that leaves `spare` descriptors to others. With 0 it always does.
-    ///
-    /// # Errors
-    /// The process has no more; as the system says it when there is none at all.
-    pub fn new(spare: u64) -> io::Result<OpenFile> {
-        ensure_spare(spare)?;
-        Ok(OpenFile { _counted: Counted::new() })
-    }
 }
 
 /// How much room there is for one more connection to a target.

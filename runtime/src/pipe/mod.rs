@@ -15,7 +15,6 @@ mod losses;
 pub(crate) mod memory;
 mod peer;
 pub(crate) mod queue;
-pub(crate) mod stream;
 mod tcp_status;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,6 +1,7 @@
 //! A pipe over any two byte streams: standard input and output, or a Unix socket.
 
-use super::{Pipe, PipeInfo, Received, buffers};
+use crate::admission::descriptors::Counted;
+use crate::pipe::{Pipe, PipeInfo, Received, buffers};
 use bytes::Buf;
 use smol::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -9,11 +10,14 @@ use std::task::{Context, Poll, ready};
 
 /// A pipe that receives from one stream and sends to another one. Ends of streams are FINs.
 ///
-/// Closing the writer is the FIN. A stream knows no reset, so an abort drops both.
+/// Closing the writer is the FIN. A stream knows no reset, so an abort drops both. It counts as one
+/// file descriptor, as a socket has.
 #[derive(Debug)]
 pub struct StreamPipe<R, W> {
     /// None once aborted.
     streams: Option<(R, W)>,
+    /// As long as there are streams.
+    counted: Option<Counted>,
     finished: bool,
     broken: Option<io::ErrorKind>,
 }
@@ -21,7 +25,12 @@ pub struct StreamPipe<R, W> {
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> StreamPipe<R, W> {
     /// Receives from `reader` and sends to `writer`.
     pub fn new(reader: R, writer: W) -> Self {
-        StreamPipe { streams: Some((reader, writer)), finished: false, broken: None }
+        StreamPipe {
+            streams: Some((reader, writer)),
+            counted: Some(Counted::new()),
+            finished: false,
+            broken: None,
+        }
     }
 
     fn streams(&mut self) -> io::Result<&mut (R, W)> {
@@ -107,7 +116,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipe for StreamPipe<R, W> {
     }
 
     fn abort(&mut self) {
-        self.streams = None;
+        (self.streams, self.counted) = (None, None);
     }
 
     /// A stream that nobody reads or writes does not tell whether it has broken.
@@ -124,6 +133,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pipe for StreamPipe<R, W> {
 mod tests {
     use super::*;
     use crate::PipeExt;
+    use crate::admission::descriptors::connections;
     use async_net::unix::UnixStream;
     use bytes::Bytes;
 
@@ -150,9 +160,12 @@ mod tests {
     #[test]
     fn an_aborted_pipe_says_that_it_is_broken() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
+        let before = connections();
         let mut pipe = pipe(ours);
         assert!(pipe.check().is_ok());
+        assert_eq!(connections(), before + 1, "it counts as a file descriptor");
         pipe.abort();
+        assert_eq!(connections(), before);
         assert!(pipe.check().is_err() && smol::block_on(pipe.recv()).is_err());
     }
 }
