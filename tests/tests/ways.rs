@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use striper_tests::{
     DOWN, Finished, LIMIT, Origin, Process, Program, Proxy, TempDir, UP, Vacant, binary, connect,
-    expect_reset, finish, run,
+    expect_reset, expect_reset_at, finish, run,
 };
 
 const SIZE: u64 = 3 << 20;
@@ -71,7 +71,7 @@ fn a_target_that_is_not_allowed_is_refused_and_never_dialled() {
     for target in [other.addr().to_string(), format!("localhost:{}", other.addr().port())] {
         let forward = format!("127.0.0.1:0:{target}");
         let (server, client) = pair(&["--allow", &rule], &["-L", &forward]);
-        expect_reset(&mut client.connect());
+        expect_reset_at(client.addr());
         let refused = server.wait_for("connection_refused");
         assert!(refused.text("error").starts_with("not allowed: "), "{refused}");
         assert_eq!(refused.text("target"), target);
@@ -86,7 +86,7 @@ fn a_wildcard_does_not_reach_this_machine_unless_that_is_said() {
     let origin = Origin::start();
     let forward = format!("127.0.0.1:0:localhost:{}", origin.addr().port());
     let (server, client) = pair(&["--allow", "*:*"], &["-L", &forward]);
-    expect_reset(&mut client.connect());
+    expect_reset_at(client.addr());
     let refused = server.wait_for("connection_refused");
     assert!(refused.text("error").contains("loopback"), "{refused}");
     let (_server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
@@ -411,7 +411,7 @@ fn a_unix_socket_is_a_target_if_a_rule_names_it() {
     drop(target);
     DOWN.expect_all(&mut program, 0..1000);
     let (server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
-    expect_reset(&mut client.connect());
+    expect_reset_at(client.addr());
     assert!(server.wait_for("connection_refused").text("error").contains("no rule"));
 }
 
