@@ -2,7 +2,7 @@
 
 use crate::{LIMIT, socket};
 use socket2::{Domain, SockRef, Socket, Type};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
 /// A listener whose connections are the test's.
 pub struct Origin {
@@ -31,6 +31,14 @@ impl Origin {
     pub fn incoming(&self) -> impl Iterator<Item = TcpStream> {
         let accepted = || self.listener.accept().inspect(|(stream, _)| socket::limit(stream)).ok();
         std::iter::from_fn(accepted).map(|(stream, _)| stream)
+    }
+}
+
+impl Drop for Origin {
+    /// A program that another thread is just starting has a copy of the descriptor until it runs,
+    /// so that closing alone would leave the port open for that long.
+    fn drop(&mut self) {
+        drop(SockRef::from(&self.listener).shutdown(Shutdown::Both));
     }
 }
 
@@ -72,6 +80,16 @@ impl Vacant {
 mod tests {
     use super::*;
     use crate::socket::{connect, expect_reset, reset, try_finish};
+
+    #[test]
+    fn a_dropped_origin_refuses_at_once_even_if_a_descriptor_is_left() {
+        let origin = Origin::start();
+        let (address, copy) = (origin.addr(), origin.listener.try_clone().unwrap());
+        drop(origin);
+        let refused = TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        drop(copy);
+    }
 
     #[test]
     fn a_connection_that_was_reset_can_not_be_finished_and_that_is_no_panic() {
