@@ -10,6 +10,7 @@ use crate::pipe::memory::memory_pipe;
 use crate::ports::Dial;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
+use crate::remote_listener::{Listeners, RemoteListener};
 use crate::report::{Event, FlowReport, OpenError, Status};
 use crate::settings::{self, SettingsError};
 use crate::system_clock::SystemClock;
@@ -21,6 +22,7 @@ use crate::tls::{ClientTls, with_records};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +37,10 @@ pub struct ClientOptions {
     pub servers: Vec<HostPort>,
     /// The keys to accept of the server and to show it. Without, stripes are not encrypted.
     pub keys: Option<Keys>,
-    /// Settings of each session. Those for flows of the other end are unused: a server opens none.
+    /// Settings of each session. Those for flows of the other end matter if it `listens`.
     pub session: Config,
+    /// Whether [`Client::listen`] is used, so that the server may open flows.
+    pub listens: bool,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
     /// Where its sessions are recorded, if they are.
@@ -52,6 +56,7 @@ impl ClientOptions {
             servers,
             keys: None,
             session: Config::default(),
+            listens: false,
             connect_timeout: Duration::from_secs(10),
             traces: None,
             congestion: CongestionChoice::default(),
@@ -113,6 +118,7 @@ impl Drop for Requested {
 #[derive(Clone)]
 pub struct Client {
     pump: Rc<RefCell<Pump>>,
+    listeners: Rc<Listeners>,
 }
 
 impl Client {
@@ -141,18 +147,21 @@ impl Client {
     ) -> Result<(Client, impl Future<Output = ()> + 'static), SettingsError> {
         options.check()?;
         let events = Events::new(events);
-        let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } =
+        let ClientOptions { servers, keys, session, listens, connect_timeout, traces, .. } =
             options;
         let tls = keys.as_ref().map(ClientTls::new);
-        // A server opens no flows. If it does, we must not keep more than that costs.
-        let session = Config { max_flows: INITIAL_FLOWS, ..session };
+        // Otherwise a server opens no flows. If it does, we must not keep more than that costs.
+        let max_flows = if listens { session.max_flows } else { INITIAL_FLOWS };
+        let session = Config { max_flows, ..session };
         let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
-        let client = Client { pump: pump.clone() };
+        let listeners = Rc::<Listeners>::default();
+        let client = Client { pump: pump.clone(), listeners: listeners.clone() };
         let run = poll_fn(move |cx| {
             let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
+            listeners.hand_out(&pump);
             // The pump is free again: whoever hears of this may ask the client.
             happened.into_iter().for_each(|event| events.tell(event));
             polled
@@ -196,6 +205,15 @@ impl Client {
         let from = Origin::Early(early, accepted);
         let token = self.pump.borrow_mut().open(&target, Wanted { from, opened: None, report });
         Requested { pump: self.pump.clone(), token: Some(token), is_accepted, reported }
+    }
+
+    /// Asks the server to listen on an address of its machine, once there is a session. Port 0 is
+    /// any free port. The client must have been started with [`ClientOptions::listens`].
+    ///
+    /// # Errors
+    /// The report says why the server does not listen.
+    pub async fn listen(&self, address: SocketAddr) -> Result<RemoteListener, FlowReport> {
+        self.listeners.listen(&self.pump, address).await
     }
 
     /// The state now.

@@ -47,9 +47,12 @@ pub mod files;
 mod flow;
 mod handle;
 mod handover;
+mod incoming;
+mod listening;
 mod pipe;
 mod ports;
 mod record;
+mod remote_listener;
 mod report;
 mod routes;
 mod rules;
@@ -70,8 +73,11 @@ pub mod ways;
 /// your choice, so that all of it runs in virtual time as well.
 pub mod local {
     pub use crate::client::{Client, ClientOptions, Requested};
+    pub use crate::incoming::Incoming;
+    pub use crate::listening::Listening;
     pub use crate::ports::Spawn;
-    pub use crate::server::{Incoming, Server, ServerOptions};
+    pub use crate::remote_listener::RemoteListener;
+    pub use crate::server::{Server, ServerOptions};
 
     /// The single-threaded executor of all this. Drive it with `smol::block_on(ex.run(...))`.
     pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;

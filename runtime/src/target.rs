@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use striper_core::limits::MAX_OPAQUE;
 use striper_core::wire::varint;
@@ -16,6 +17,13 @@ const KEY_HOST: u64 = 1;
 
 /// Option: the path of a Unix socket of the server's machine, in UTF-8. Odd for the same reason.
 const KEY_UNIX: u64 = 3;
+
+/// Option: an address on which the server is to listen. The listener's number, two bytes of port,
+/// then 4 or 16 bytes of address. Odd: see [`KEY_HOST`].
+const KEY_LISTEN: u64 = 5;
+
+/// Option: the number of the listener that this connection came to. Odd: see [`KEY_HOST`].
+const KEY_LISTENER: u64 = 7;
 
 /// The longest path of a Unix socket, in bytes: `sun_path` of Linux without its last byte.
 const MAX_PATH: usize = 107;
@@ -50,8 +58,8 @@ impl fmt::Display for HostPort {
     }
 }
 
-impl From<std::net::SocketAddr> for HostPort {
-    fn from(addr: std::net::SocketAddr) -> Self {
+impl From<SocketAddr> for HostPort {
+    fn from(addr: SocketAddr) -> Self {
         HostPort { host: addr.ip().to_string(), port: addr.port() }
     }
 }
@@ -76,7 +84,7 @@ impl FromStr for HostPort {
         let port = port.parse().map_err(|_| NotHostPort)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bare {
-            Some(v6) if v6.parse::<std::net::Ipv6Addr>().is_err() => Err(NotHostPort),
+            Some(v6) if v6.parse::<Ipv6Addr>().is_err() => Err(NotHostPort),
             None if host.is_empty() || host.contains([':', '[', ']']) => Err(NotHostPort),
             _ => Ok(HostPort::new(host, port)),
         }
@@ -94,6 +102,17 @@ pub enum Target {
     Host(HostPort),
     /// The Unix socket with this path on the other side's machine, if it allows it.
     Unix(String),
+    /// No target: the server is to listen on this address as long as the flow is open, if it allows
+    /// that. It says the port (two bytes, big-endian) once it does. For each connection it opens a
+    /// flow to [`Target::Listener`] with this number, which is the client's choice.
+    Listen {
+        /// The number of the listener, of the client's choice.
+        number: u32,
+        /// Where to listen. Port 0 is any free port.
+        address: SocketAddr,
+    },
+    /// The target that the client has for connections to this listener.
+    Listener(u32),
 }
 
 impl fmt::Display for Target {
@@ -102,6 +121,8 @@ impl fmt::Display for Target {
             Target::Default => f.write_str("the default target"),
             Target::Host(host) => host.fmt(f),
             Target::Unix(path) => write!(f, "unix:{path}"),
+            Target::Listen { address, .. } => write!(f, "a listener on {address}"),
+            Target::Listener(number) => write!(f, "listener {number}"),
         }
     }
 }
@@ -118,6 +139,8 @@ pub enum TargetError {
     BadHost,
     /// The path of a Unix socket is not absolute, too long, or not printable.
     BadPath,
+    /// The address to listen on, or the number of a listener, has a wrong length or is too high.
+    BadListener,
 }
 
 impl fmt::Display for TargetError {
@@ -127,6 +150,7 @@ impl fmt::Display for TargetError {
             TargetError::UnknownOption => "a target option that this version doesn't know",
             TargetError::BadHost => "a bad host name",
             TargetError::BadPath => "a bad path of a Unix socket",
+            TargetError::BadListener => "a bad address or number of a listener",
         })
     }
 }
@@ -139,23 +163,36 @@ impl Target {
     /// # Panics
     /// If the host is over 255 bytes or the path over 107, see [`Target::check`].
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::new();
-        match self {
-            Target::Default => {}
+        let (key, value) = match self {
+            Target::Default => return Bytes::new(),
             Target::Host(HostPort { host, port }) => {
                 assert!(host.len() <= MAX_HOST, "host name too long");
-                varint::put(&mut out, KEY_HOST);
-                varint::put(&mut out, 2 + host.len() as u64);
-                out.extend_from_slice(&port.to_be_bytes());
-                out.extend_from_slice(host.as_bytes());
+                (KEY_HOST, [&port.to_be_bytes(), host.as_bytes()].concat())
             }
             Target::Unix(path) => {
                 assert!(path.len() <= MAX_PATH, "path too long");
-                varint::put(&mut out, KEY_UNIX);
-                varint::put(&mut out, path.len() as u64);
-                out.extend_from_slice(path.as_bytes());
+                (KEY_UNIX, path.clone().into_bytes())
             }
-        }
+            Target::Listen { number, address } => {
+                let mut value = Vec::new();
+                varint::put(&mut value, u64::from(*number));
+                value.extend(address.port().to_be_bytes());
+                match address.ip() {
+                    IpAddr::V4(ip) => value.extend(ip.octets()),
+                    IpAddr::V6(ip) => value.extend(ip.octets()),
+                }
+                (KEY_LISTEN, value)
+            }
+            Target::Listener(number) => {
+                let mut value = Vec::new();
+                varint::put(&mut value, u64::from(*number));
+                (KEY_LISTENER, value)
+            }
+        };
+        let mut out = Vec::new();
+        varint::put(&mut out, key);
+        varint::put(&mut out, value.len() as u64);
+        out.extend(value);
         Bytes::from(out)
     }
 
@@ -189,6 +226,13 @@ impl Target {
                     target = Target::Unix(path.to_owned());
                     target.check()?;
                 }
+                KEY_LISTEN => target = listen(value).ok_or(TargetError::BadListener)?,
+                KEY_LISTENER => {
+                    let (number, []) = number(value).ok_or(TargetError::BadListener)? else {
+                        return Err(TargetError::BadListener);
+                    };
+                    target = Target::Listener(number);
+                }
                 key if key % 2 == 1 => return Err(TargetError::UnknownOption),
                 _ => {}
             }
@@ -200,7 +244,7 @@ impl Target {
     /// blanks or control characters.
     pub fn check(&self) -> Result<(), TargetError> {
         match self {
-            Target::Default => Ok(()),
+            Target::Default | Target::Listen { .. } | Target::Listener(_) => Ok(()),
             Target::Unix(path) => {
                 let clean = !path.chars().any(|c| c.is_control() || c.is_whitespace());
                 let fits = path.starts_with('/') && path.len() <= MAX_PATH;
@@ -218,6 +262,24 @@ impl Target {
     }
 }
 
+/// Reads the value of [`KEY_LISTEN`].
+fn listen(value: &[u8]) -> Option<Target> {
+    let (number, rest) = number(value)?;
+    let (port, ip) = rest.split_first_chunk::<2>()?;
+    let ip = match ip.len() {
+        4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
+        16 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?)),
+        _ => return None,
+    };
+    Some(Target::Listen { number, address: SocketAddr::new(ip, u16::from_be_bytes(*port)) })
+}
+
+/// Reads the number of a listener, and gives what is behind it.
+fn number(mut value: &[u8]) -> Option<(u32, &[u8])> {
+    let number = varint::take_whole(&mut value).ok()?;
+    Some((u32::try_from(number).ok()?, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +293,9 @@ mod tests {
             Target::Host(HostPort::new(&"x".repeat(MAX_HOST), u16::MAX)),
             Target::Unix("/run/x.sock".into()),
             Target::Unix(format!("/{}", "x".repeat(MAX_PATH - 1))),
+            Target::Listen { number: 0, address: "127.0.0.1:80".parse().unwrap() },
+            Target::Listen { number: u32::MAX, address: "[2001:db8::1]:0".parse().unwrap() },
+            Target::Listener(300),
         ] {
             let field = target.encode();
             assert!(field.len() <= MAX_OPAQUE);
@@ -252,6 +317,22 @@ mod tests {
         for cut in 1..field.len() {
             assert_eq!(Target::decode(&field[..cut]), Err(TargetError::Malformed));
         }
+    }
+
+    #[test]
+    fn a_listener_has_a_number_a_port_and_an_address() {
+        let whole = [5, 7, 9, 0, 80, 127, 0, 0, 1];
+        let address = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(Target::decode(&whole), Ok(Target::Listen { number: 9, address }));
+        for length in 0..7 {
+            let field = [&[5, length], &whole[2..2 + usize::from(length)]].concat();
+            assert_eq!(Target::decode(&field), Err(TargetError::BadListener), "{length}");
+        }
+        for field in [&[5, 8, 9, 0, 80, 127, 0, 0, 1, 1][..], &[7, 0], &[7, 2, 9, 0]] {
+            assert_eq!(Target::decode(field), Err(TargetError::BadListener), "{field:?}");
+        }
+        let above = [7, 5, 0x80, 0x80, 0x80, 0x80, 0x10];
+        assert_eq!(Target::decode(&above), Err(TargetError::BadListener));
     }
 
     #[test]

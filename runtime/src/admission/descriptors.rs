@@ -3,6 +3,7 @@
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 
 /// Files open beside connections: standard streams, poller, signals, listeners, traces.
 const OTHERS: u64 = 16;
@@ -47,6 +48,9 @@ pub fn ensure_spare(spare: u64) -> io::Result<()> {
     let used = OTHERS + CONNECTIONS.get();
     if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
 }
+
+/// Whether the process has a file descriptor to spare for one more connection of a session.
+pub(crate) type HasRoom = Rc<dyn Fn() -> bool>;
 
 /// How much room there is for one more connection to a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -27,7 +27,7 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// A flow that the peer has opened, and what is ready once it is over.
 pub(super) type Opened = (FlowId, Target, Receiver<()>);
 
-/// A flow that a client is to open.
+/// A flow that this side is to open.
 pub(crate) struct Wanted {
     pub from: Origin,
     /// Hears when the session knows it.
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub report: Sender<FlowReport>,
 }
 
-/// Where the bytes of a flow that a client opens come from.
+/// Where the bytes of a flow that this side opens come from.
 pub(crate) enum Origin {
     Local(Box<dyn Pipe>),
     /// First these bytes. The local pipe follows once the sender has said that the peer has reached
@@ -53,6 +53,8 @@ pub(crate) struct Flows {
     next_request: u64,
     /// Client: those that wait for a session.
     waiting: BTreeSet<Token>,
+    /// The flows that ask for a listener, and carry no connection.
+    listeners: BTreeSet<Token>,
     lingering: u64,
     /// There may be local pipes that are not being received from.
     unwatched: bool,
@@ -61,21 +63,20 @@ pub(crate) struct Flows {
 }
 
 impl Flows {
+    /// How many connections the session knows.
     pub(crate) fn len(&self) -> usize {
-        self.open.len()
+        let is_open = |token: &&Token| self.ends[*token].id().is_some();
+        self.open.len() - self.listeners.iter().filter(is_open).count()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
-    /// Whether the session knows none and has been asked for none.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.opening.is_empty()
+    /// Whether the session knows no connection and has been asked for none.
+    pub(crate) fn carry_nothing(&self) -> bool {
+        let mut known = self.open.values().chain(self.opening.values());
+        known.all(|token| self.listeners.contains(token))
     }
 
     pub(crate) fn needs_stripe(&self) -> bool {
-        !self.is_idle() || !self.waiting.is_empty()
+        !(self.open.is_empty() && self.opening.is_empty() && self.waiting.is_empty())
     }
 
     #[cfg(feature = "testing")]
@@ -105,9 +106,16 @@ impl Flows {
         std::mem::take(&mut self.incoming)
     }
 
-    /// Client: one more, which the session is to be asked for.
-    pub(crate) fn add(&mut self, wanted: Wanted, stripes: &Stripes, base: &mut Base) -> Token {
+    /// One more, which the session is to be asked for.
+    pub(crate) fn add(
+        &mut self,
+        target: &Target,
+        wanted: Wanted,
+        stripes: &Stripes,
+        base: &mut Base,
+    ) -> Token {
         let (token, waker) = base.agenda.register(Kind::Flow);
+        self.note_listener(token, target);
         let now = base.engine.now();
         let (stage, carried) = (Stage::Waiting(now), stripes.carried().collect());
         let Wanted { from, opened, report } = wanted;
@@ -118,6 +126,12 @@ impl Flows {
         }
         self.ends.insert(token, Box::new(end));
         token
+    }
+
+    fn note_listener(&mut self, token: Token, target: &Target) {
+        if matches!(target, Target::Listen { .. }) {
+            self.listeners.insert(token);
+        }
     }
 
     /// Client: the peer has reached its target.
@@ -137,7 +151,7 @@ impl Flows {
         }
     }
 
-    /// Client: the local program of a flow that has not been concluded is gone.
+    /// The local program of a flow that has not been concluded is gone.
     pub(crate) fn abandon(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         if let Some(end) = self.ends.get(&token) {
             let how = broken(end, &mut base.engine);
@@ -146,7 +160,14 @@ impl Flows {
         }
     }
 
-    /// Client: what to say when the session is asked for it.
+    /// The session takes no more connections, so its listeners are of no use.
+    pub(crate) fn end_listeners(&mut self, stripes: &Stripes, base: &mut Base) {
+        for token in self.listeners.clone() {
+            self.abandon(token, stripes, base);
+        }
+    }
+
+    /// Sets the opaque field of its OPEN.
     pub(crate) fn set_opaque(&mut self, token: Token, opaque: Bytes) {
         if let Some(end) = self.ends.get_mut(&token) {
             end.opaque = opaque;
@@ -169,7 +190,7 @@ impl Flows {
         }
     }
 
-    /// Client: asks the session for it.
+    /// Asks the session for it.
     pub(crate) fn ask_for(&mut self, token: Token, engine: &mut Engine) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         let request = self.next_request;
@@ -186,21 +207,21 @@ impl Flows {
         }
     }
 
-    /// Client: requests that have no answer yet, in their order.
+    /// Requests that have no answer yet, in their order.
     pub(crate) fn requests(&self) -> Vec<u64> {
         let mut requests: Vec<u64> = self.opening.keys().copied().collect();
         requests.sort_unstable();
         requests
     }
 
-    /// Client: the session has said no to a request. Gives the request's flow, if it still exists.
+    /// The session has said no to a request. Gives the request's flow, if it still exists.
     pub(crate) fn take_request(&mut self, request: u64) -> Option<Token> {
         let token = self.opening.remove(&request)?;
         let end = self.ends.get(&token)?;
         matches!(end.stage, Stage::Opening(asked) if asked == request).then_some(token)
     }
 
-    /// Client: the session knows it now.
+    /// The session knows it now.
     pub(crate) fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
         let token = self.take_request(request);
         let Some((token, end)) = token.and_then(|token| Some((token, self.ends.get_mut(&token)?)))
@@ -213,7 +234,7 @@ impl Flows {
         base.agenda.again(token);
     }
 
-    /// Server: the peer has opened one.
+    /// The peer has opened one.
     pub(crate) fn arrive(
         &mut self,
         id: FlowId,
@@ -228,10 +249,11 @@ impl Flows {
         let end = LocalEnd::new(stage, None, Some(wanted), waker, carried, now);
         self.ends.insert(token, Box::new(end));
         self.open.insert(id, token);
+        self.note_listener(token, &target);
         self.incoming.push((id, target, unwanted));
     }
 
-    /// Server: the local pipe of a flow that the peer has opened. It breaks if that has ended.
+    /// The local pipe of a flow that the peer has opened. It breaks if that has ended.
     pub(crate) fn attach(
         &mut self,
         id: FlowId,
@@ -308,6 +330,7 @@ impl Flows {
     ) {
         let Some(end) = self.ends.remove(&token) else { return };
         base.agenda.release(token);
+        self.listeners.remove(&token);
         self.lingering -= end.lingering;
         match end.stage {
             Stage::Open(id) => {
@@ -480,7 +503,7 @@ mod tests {
         let (local, _) = memory_pipe();
         let (report, mut reported) = oneshot();
         let wanted = Wanted { from: Origin::Local(Box::new(local)), opened: None, report };
-        let token = flows.add(wanted, &Stripes::default(), base);
+        let token = flows.add(&Target::Default, wanted, &Stripes::default(), base);
         (token, move || reported.try_take().map(|report: FlowReport| report.end))
     }
 
@@ -491,7 +514,7 @@ mod tests {
         let (token, mut end) = add(&mut flows, &mut base);
         let (now, second) = (base.engine.now(), Duration::from_secs(1));
         flows.wait(token, now + second, &mut base);
-        assert!(flows.needs_stripe() && flows.is_idle());
+        assert!(flows.needs_stripe() && flows.carry_nothing());
         assert_eq!(base.agenda.next_time(), Some(now + second));
         flows.step(token, &stripes, &mut base);
         assert_eq!((flows.check_invariants(&base.agenda), end()), (1, None));
@@ -508,7 +531,8 @@ mod tests {
         let stripes = Stripes::default();
         let ((accepted, mut is_accepted), (report, reported)) = (oneshot(), oneshot());
         let from = Origin::Early(Bytes::from_static(b"early"), accepted);
-        let token = flows.add(Wanted { from, opened: None, report }, &stripes, &mut base);
+        let token =
+            flows.add(&Target::Default, Wanted { from, opened: None, report }, &stripes, &mut base);
         flows.ask_for(token, &mut base.engine);
         flows.opened(0, FlowId(1), &mut base);
         flows.deliver(FlowId(1), Bytes::from_static(b"answer"), &mut base);
@@ -536,7 +560,7 @@ mod tests {
         let ((accepted, mut is_accepted), (report, mut reported)) = (oneshot(), oneshot());
         let from = Origin::Early(Bytes::new(), accepted);
         let wanted = Wanted { from, opened: None, report };
-        let token = flows.add(wanted, &Stripes::default(), &mut base);
+        let token = flows.add(&Target::Default, wanted, &Stripes::default(), &mut base);
         flows.abandon(token, &Stripes::default(), &mut base);
         let report: FlowReport = reported.try_take().unwrap();
         assert_eq!(report.end, FlowEnd::Reset(Reason::Aborted));
@@ -550,7 +574,7 @@ mod tests {
         for token in [ended, other] {
             flows.ask_for(token, &mut base.engine);
         }
-        assert_eq!((flows.requests(), flows.is_idle()), (vec![0, 1], false));
+        assert_eq!((flows.requests(), flows.carry_nothing()), (vec![0, 1], false));
         let end = FlowEnd::Reset(Reason::Aborted);
         flows.conclude(ended, end, &Stripes::default(), &mut base);
         let (next, _) = add(&mut flows, &mut base);
@@ -558,6 +582,20 @@ mod tests {
         flows.opened(0, FlowId(4), &mut base);
         assert!(!flows.carries(FlowId(4)));
         assert_eq!(flows.take_request(1), Some(other));
+    }
+
+    #[test]
+    fn a_flow_that_asks_for_a_listener_is_no_connection() {
+        let (mut flows, mut base) = (Flows::default(), server());
+        let stripes = Stripes::default();
+        let listen = Target::Listen { number: 1, address: ([127, 0, 0, 1], 0).into() };
+        flows.arrive(FlowId(1), listen, &stripes, &mut base);
+        assert_eq!((flows.len(), flows.carry_nothing(), flows.needs_stripe()), (0, true, true));
+        flows.arrive(FlowId(3), Target::Listener(1), &stripes, &mut base);
+        assert_eq!((flows.len(), flows.carry_nothing()), (1, false));
+        let listener = flows.token(FlowId(1)).unwrap();
+        flows.conclude(listener, FlowEnd::Finished, &stripes, &mut base);
+        assert_eq!((flows.len(), flows.check_invariants(&base.agenda)), (1, 1));
     }
 
     #[test]

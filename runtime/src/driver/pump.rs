@@ -118,7 +118,7 @@ impl Pump {
     pub(super) fn begin_rest(&mut self, now: Instant) -> Option<Instant> {
         let has_new_keys = self.client.as_ref()?.has_new_keys();
         // A session's flows belong to the keys that it has begun with.
-        if has_new_keys && self.flows.is_idle() && !self.life.is_stopping() {
+        if has_new_keys && self.flows.carry_nothing() && !self.life.is_stopping() {
             self.base.engine.defer(Input::Abort);
             self.settle();
         }
@@ -255,6 +255,7 @@ impl Pump {
         }
         self.life.shut_down(self.base.engine.now() + drain, waiter);
         self.fail_waiting(&OpenError::ShuttingDown);
+        self.flows.end_listeners(&self.stripes, &mut self.base);
         self.base.engine.input(Input::Shutdown);
         self.base.agenda.wake();
     }
@@ -272,7 +273,7 @@ impl Pump {
 
     /// Ends the session if it has neither stripes nor flows, and says whether it did.
     pub(crate) fn abandon(&mut self) -> bool {
-        let abandoned = self.stripes.is_empty() && self.flows.is_empty();
+        let abandoned = self.stripes.is_empty() && self.flows.carry_nothing();
         if abandoned {
             self.memory = Memory::default();
             self.abort();
@@ -296,19 +297,19 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Client: opens a flow.
+    /// Opens a flow. A client's waits for a session if there is none.
     pub(crate) fn open(&mut self, target: &Target, wanted: Wanted) -> Token {
         let now = self.base.engine.now();
-        let token = self.flows.add(wanted, &self.stripes, &mut self.base);
+        let token = self.flows.add(target, wanted, &self.stripes, &mut self.base);
         if let Err(error) = target.check() {
             self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
             return token;
         }
         self.flows.set_opaque(token, target.encode());
         let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
-        if self.life.is_stopping() {
+        if self.life.is_stopping() || self.life.ended.is_some() {
             self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
-        } else if !self.stripes.is_empty() {
+        } else if !self.stripes.is_empty() || self.client.is_none() {
             self.flows.ask_for(token, &mut self.base.engine);
         } else if let Some(refusal) = refusal {
             self.conclude(token, FlowEnd::NoSession(OpenError::Unreachable(refusal)));
@@ -426,10 +427,10 @@ impl Pump {
         self.flows.fail_waiting(error, &self.stripes, &mut self.base);
     }
 
-    /// Client: the session can't open a flow, or has ended and answers no more.
+    /// The session can't open a flow, or has ended and answers no more.
     fn flow_open_failed(&mut self, request: u64) {
         let Some(token) = self.flows.take_request(request) else { return };
-        if self.life.is_stopping() {
+        if self.life.is_stopping() || self.client.is_none() {
             self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
         } else {
             // The other side is going away. Its successor may take it.
@@ -441,8 +442,10 @@ impl Pump {
         let crowded = self.flows.len() as u64
             >= self.base.engine.config().max_flows.saturating_mul(2)
             || self.memory.is_tight();
+        let is_client = self.client.is_some();
         let reason = match Target::decode(opaque) {
-            _ if self.client.is_some() => Reason::NotAllowed,
+            // A server has connections for its client's listeners, and nothing else has any.
+            Ok(target) if is_client != matches!(target, Target::Listener(_)) => Reason::NotAllowed,
             _ if crowded => Reason::Unavailable,
             Ok(target) => {
                 return self.flows.arrive(id, target, &self.stripes, &mut self.base);
@@ -455,7 +458,7 @@ impl Pump {
     /// The other side lets flows finish and takes no more.
     fn peer_stops(&mut self) {
         self.client.iter_mut().for_each(|client| client.server_stopped = true);
-        if !self.flows.is_empty() {
+        if self.flows.len() > 0 {
             let (session, flows) = (self.base.engine.tag(), self.flows.len());
             self.base.engine.tell(Event::PeerStopping { session, flows });
         }

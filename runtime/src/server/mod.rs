@@ -1,15 +1,14 @@
 //! The server: puts stripes together into sessions, and hands out the flows that clients open.
 
 mod gate;
-mod incoming;
 mod options;
 mod sessions;
 
-pub use incoming::Incoming;
 pub use options::ServerOptions;
 
 use crate::admission::patience::Patience;
 use crate::events::Events;
+use crate::incoming::Incoming;
 use crate::local::Executor;
 use crate::ports::clock::Clock;
 use crate::ports::{Listen, Spawn};

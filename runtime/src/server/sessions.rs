@@ -1,9 +1,8 @@
 //! The sessions of a server and what they share: who may join or begin one, and their cost.
 
-use super::incoming::Incoming;
 use super::options::ServerOptions;
 use crate::admission::budget::{Budget, Holder, Share};
-use crate::admission::descriptors::{self, Room};
+use crate::admission::descriptors::{self, HasRoom, Room};
 use crate::admission::limits::Limits;
 use crate::admission::places::Places;
 use crate::admission::shedding::shed_excess;
@@ -12,6 +11,7 @@ use crate::driver::Footprint;
 use crate::driver::{self, Pump};
 use crate::events::Events;
 use crate::handover::{Queue, Receiver, Sender, oneshot};
+use crate::incoming::Incoming;
 use crate::pipe::{Peer, Pipe};
 use crate::ports::Spawn;
 use crate::ports::clock::Clock;
@@ -270,6 +270,9 @@ impl Sessions {
 
     fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
         let all = self.clone();
+        let known = Rc::downgrade(self);
+        let room: HasRoom =
+            Rc::new(move || known.upgrade().is_some_and(|all| all.has_room(name.0, false)));
         let run = poll_fn(move |cx| {
             let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
@@ -284,9 +287,8 @@ impl Sessions {
             for opened in opened {
                 match all.unanswered.take(name.0, all.budget.keys()) {
                     Some(place) if !all.draining.get() => {
-                        let has_room = all.has_room(name.0, false);
-                        let pump = Rc::downgrade(&pump);
-                        all.incoming.push(Incoming::new(pump, opened, place, has_room));
+                        let (pump, room) = (Rc::downgrade(&pump), room.clone());
+                        all.incoming.push(Incoming::new(pump, opened, place, room));
                     }
                     _ => pump.borrow_mut().refuse(opened.0, Reason::Unavailable),
                 }

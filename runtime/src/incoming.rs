@@ -1,11 +1,13 @@
-//! A flow that a client opened, until it is answered.
+//! A flow that the other side opened, until it is answered.
 
+use crate::admission::descriptors::HasRoom;
 use crate::admission::places::Place;
 use crate::driver::Pump;
 use crate::flow::Flow;
 use crate::handover::{Receiver, Sender, oneshot};
+use crate::listening::Listening;
 use crate::pipe::memory::memory_pipe;
-use crate::pipe::{PeerName, Pipe};
+use crate::pipe::{PeerName, Pipe, PipeExt};
 use crate::report::FlowReport;
 use crate::target::Target;
 use std::cell::RefCell;
@@ -20,22 +22,22 @@ pub struct Incoming {
     pump: Weak<RefCell<Pump>>,
     /// Its place among those without an answer.
     unanswered: Option<Place>,
-    has_room: bool,
+    room: HasRoom,
     unwanted: Receiver<()>,
 }
 
 impl Incoming {
-    /// A flow of `pump` without an answer. `unwanted` hears when the client has given it up.
-    pub(super) fn new(
+    /// A flow of `pump` without an answer. `unwanted` hears when the other side has given it up.
+    pub(crate) fn new(
         pump: Weak<RefCell<Pump>>,
         (flow, target, unwanted): (FlowId, Target, Receiver<()>),
         place: Place,
-        has_room: bool,
+        room: HasRoom,
     ) -> Self {
-        Incoming { target, flow, pump, unanswered: Some(place), has_room, unwanted }
+        Incoming { target, flow, pump, unanswered: Some(place), room, unwanted }
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
     }
 
@@ -48,7 +50,7 @@ impl Incoming {
     /// what is left goes to clients that have fewer flows than others, and to stripes. The error is
     /// what the system says when there is none at all; refuse it then.
     pub fn ensure_room(&self) -> io::Result<()> {
-        if self.has_room { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
+        if (self.room)() { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
 
     /// The client's name, if clients need a key.
@@ -79,6 +81,21 @@ impl Incoming {
     /// Tells the client that its target can't be reached.
     pub fn refuse(mut self, reason: Reason) {
         self.answer_no(reason);
+    }
+
+    /// Accepts a flow to [`Target::Listen`], and says that this side listens on `port` for it.
+    pub async fn listen(self, port: u16) -> Listening {
+        let number = match self.target {
+            Target::Listen { number, .. } => number,
+            _ => 0,
+        };
+        let (pump, room, (inner, mut outer)) =
+            (self.pump.clone(), self.room.clone(), memory_pipe());
+        let (report, _) = oneshot();
+        self.attach(Box::new(inner), report);
+        // If this fails, the pipe is broken, and the listener sees that.
+        let _ = outer.send(&port.to_be_bytes()).await;
+        Listening::new(number, pump, room, outer)
     }
 
     /// Accepts, for use in this process.

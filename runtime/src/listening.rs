@@ -1,0 +1,64 @@
+//! The server's part of a listener that a client has asked for.
+
+use crate::admission::descriptors::HasRoom;
+use crate::driver::{Origin, Pump, Wanted};
+use crate::handover::oneshot;
+use crate::pipe::memory::MemoryPipe;
+use crate::pipe::{Pipe, PipeExt};
+use crate::report::FlowReport;
+use crate::target::Target;
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::rc::Weak;
+
+/// A listener for a client, as long as the client wants it. Dropping it tells the client that there
+/// is none any more.
+pub struct Listening {
+    number: u32,
+    pump: Weak<RefCell<Pump>>,
+    room: HasRoom,
+    /// The local end of the flow by which the client has asked.
+    asked: MemoryPipe,
+}
+
+impl Listening {
+    pub(crate) fn new(
+        number: u32,
+        pump: Weak<RefCell<Pump>>,
+        room: HasRoom,
+        asked: MemoryPipe,
+    ) -> Self {
+        Listening { number, pump, room, asked }
+    }
+
+    /// Waits until the client no longer wants it, or the session has ended.
+    pub async fn unwanted(&mut self) {
+        // A client has nothing to say here, so anything is as good as an end.
+        let _ = self.asked.recv().await;
+    }
+
+    /// Whether the session has no stripe at the moment: the client may be gone for good.
+    pub fn stands_still(&self) -> bool {
+        self.pump.upgrade().is_none_or(|pump| pump.borrow().stripes().is_empty())
+    }
+
+    /// As [`Incoming::ensure_room`](crate::local::Incoming::ensure_room), for a connection that has
+    /// come to it.
+    pub fn ensure_room(&self) -> io::Result<()> {
+        if (self.room)() { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
+    }
+
+    /// Carries a connection that has come to it. The result is ready when that has ended.
+    pub fn carry(&self, mut local: Box<dyn Pipe>) -> impl Future<Output = FlowReport> + 'static {
+        let (report, reported) = oneshot();
+        match self.pump.upgrade() {
+            Some(pump) => {
+                let wanted = Wanted { from: Origin::Local(local), opened: None, report };
+                pump.borrow_mut().open(&Target::Listener(self.number), wanted);
+            }
+            None => local.abort(),
+        }
+        async { reported.await.unwrap_or_else(FlowReport::stopped) }
+    }
+}
