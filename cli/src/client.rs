@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let mut doors = Vec::new();
     let users = options.proxy_users.as_deref().map(read_users).transpose()?;
     for way in ways {
-        doors.extend(Door::open(way, users.as_ref(), &events).await?);
+        doors.extend(Door::open(way, users.as_ref(), &events, options.connect_timeout).await?);
     }
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
@@ -42,6 +42,7 @@ pub(crate) async fn run(
     client_options.keys = keys;
     client_options.traces.clone_from(&traces);
     client_options.congestion = congestion;
+    client_options.listens = ways.iter().any(|way| matches!(way, Way::Remote { .. }));
     let client = Client::start(ex, client_options, Some(events));
     let client = client.map_err(|error| Failure::setting(&error))?;
     announce(log, options, &doors, servers, [name, described]);

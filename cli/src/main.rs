@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod help;
 mod keys;
+mod listeners;
 mod live;
 mod log;
 mod output;

@@ -3,6 +3,7 @@
 use crate::args::{KeyOptions, Options};
 use crate::events::{self, EventLog};
 use crate::failure::Failure;
+use crate::listeners::{Listeners, Open};
 use crate::log::{Level, Log};
 use crate::reach::{Lookups, Reach, Unreached};
 use crate::service::{self, Connections, Entry};
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
-use striper_runtime::{DialError, HostPort, Listener};
+use striper_runtime::{DialError, HostPort, Listener, Target};
 
 pub(crate) async fn run(
     ex: &Executor,
@@ -22,7 +23,7 @@ pub(crate) async fn run(
     listen: SocketAddr,
     target: Option<&HostPort>,
 ) -> Result<u8, Failure> {
-    if !options.rules.is_empty() && !listen.ip().is_loopback() {
+    if options.rules.allow_any() && !listen.ip().is_loopback() {
         keys::ensure_key_for_rules(&options.keys, listen)?;
     }
     let mut stop = Stop::listen(log)?;
@@ -41,7 +42,7 @@ pub(crate) async fn run(
     server_options.keys = keys;
     server_options.traces.clone_from(&traces);
     server_options.congestion = congestion;
-    let server = Server::on(ex, listener, server_options, Some(events));
+    let server = Server::on(ex, listener, server_options, Some(events.clone()));
     let server = server.map_err(|error| Failure::setting(&error))?;
     let reach = Reach {
         ex: ex.clone(),
@@ -62,11 +63,15 @@ pub(crate) async fn run(
     });
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(
-        ex.clone(),
-        events::Connections::new(log, options.limits.log_lines),
         server.clone(),
-        reach,
-        connections.clone(),
+        Listeners {
+            ex: ex.clone(),
+            told: events::Connections::new(log, options.limits.log_lines),
+            events,
+            reach: Rc::new(reach),
+            connections: connections.clone(),
+            open: Open::default(),
+        },
     ));
     let counting = ex.spawn(event_log.clone().write_counts());
     let accepting = std::future::pending();
@@ -87,16 +92,15 @@ pub(crate) fn server_options(options: &Options) -> ServerOptions {
     server
 }
 
-pub(crate) async fn attend(
-    ex: Executor,
-    told: events::Connections,
-    server: Server,
-    reach: Reach,
-    connections: Connections,
-) {
-    let reach = Rc::new(reach);
+/// Connects the flows of clients, and listens for clients.
+pub(crate) async fn attend(server: Server, listeners: Listeners) {
     loop {
         let incoming = server.accept().await;
+        let Listeners { ex, told, reach, connections, .. } = &listeners;
+        if matches!(incoming.target(), Target::Listen { .. }) {
+            ex.spawn(listeners.clone().begin(incoming)).detach();
+            continue;
+        }
         let entry = connections.begin();
         ex.spawn(connect(told.clone(), incoming, reach.clone(), entry)).detach();
     }
@@ -158,7 +162,8 @@ fn announce(
 ) {
     let own = reach.own.as_ref().map(HostPort::to_string);
     let named = (!reach.rules.is_empty()).then(|| "targets that clients name".to_owned());
-    let target = own.into_iter().chain(named).collect::<Vec<_>>().join(" and ");
+    let far = reach.rules.allow_listeners().then(|| "the clients of its listeners".to_owned());
+    let target = own.into_iter().chain(named).chain(far).collect::<Vec<_>>().join(" and ");
     let text = format!(
         "ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}"
     );

@@ -110,7 +110,7 @@ pub use report::{
     Cut, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status,
     StripeLoss, StripeRefusal,
 };
-pub use rules::{Denied, Rule, RuleError, Rules, Special};
+pub use rules::{Denied, ListenRule, Rule, RuleError, Rules, Special};
 pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
 pub use stream::StreamPipe;

@@ -38,9 +38,10 @@ impl Listening {
         let _ = self.asked.recv().await;
     }
 
-    /// Whether the session has no stripe at the moment: the client may be gone for good.
-    pub fn stands_still(&self) -> bool {
-        self.pump.upgrade().is_none_or(|pump| pump.borrow().stripes().is_empty())
+    /// Says later whether the session has no stripe, so that the client may be gone for good.
+    pub fn probe(&self) -> impl Fn() -> bool + 'static {
+        let pump = self.pump.clone();
+        move || pump.upgrade().is_none_or(|pump| pump.borrow().stripes().is_empty())
     }
 
     /// As [`Incoming::ensure_room`](crate::local::Incoming::ensure_room), for a connection that has

@@ -8,7 +8,7 @@ use crate::{LIMIT, Origin, UP, connect};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,7 +18,8 @@ use std::time::Duration;
 pub struct Proxy {
     process: Process,
     log: Arc<Log>,
-    listen: SocketAddr,
+    /// None if it listens nowhere itself.
+    listen: Option<SocketAddr>,
     args: String,
 }
 
@@ -44,12 +45,10 @@ impl Proxy {
             let log = log.clone();
             move || log.follow(stderr)
         });
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut proxy = Proxy { process, log, listen, args: args.join(" ") };
+        let mut proxy = Proxy { process, log, listen: None, args: args.join(" ") };
         let ready = proxy.wait_for("ready");
-        let addresses = ready.text("listen");
-        let address = addresses.split(", ").find_map(|address| address.parse().ok());
-        proxy.listen = address.unwrap_or_else(|| panic!("no address in {ready}"));
+        let mut addresses = ready.text("listen").split(", ");
+        proxy.listen = addresses.find_map(|address| address.parse().ok());
         proxy
     }
 
@@ -73,7 +72,7 @@ impl Proxy {
     }
 
     pub fn connect(&self) -> TcpStream {
-        connect(self.listen)
+        connect(self.addr())
     }
 
     /// A new connection through it, with both ends. A few bytes have passed.
@@ -92,7 +91,7 @@ impl Proxy {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.listen
+        self.listen.expect("an address in its log")
     }
 
     /// Waits for an event of this name; earlier ones count too.

@@ -46,7 +46,7 @@ pub(super) fn assemble(
             Ok(Command::Pubkey { file: key_file(chosen, words)?.ok_or_else(none)?.into() })
         }
         Verb::Client if takes_ways => client(chosen, words, &given.ways),
-        Verb::Server if words.len() == 1 && !given.rules.is_empty() => {
+        Verb::Server if words.len() == 1 && given.rules.allow_any() => {
             let listen = endpoint::listen(&words[0]).map_err(|bad| wrong_address("LISTEN", bad))?;
             Ok(Command::Server { listen, target: None })
         }
@@ -124,12 +124,12 @@ fn client(chosen: &Chosen, words: &[String], ways: &[Way]) -> Result<Command, Fa
     }
     let servers = targets(chosen, words, "SERVER")?;
     if ways.is_empty() {
-        let cause = "client needs at least one way in for local programs: -L, -D, -T or -W";
+        let cause = "client needs at least one way in for local programs: -L, -D, -T, -R or -W";
         return Err(wrong(chosen, cause));
     }
     let takes_stdio = ways.iter().any(|way| matches!(way, Way::Stdio { .. }));
     if takes_stdio && ways.len() > 1 {
-        let cause = "-W can't be used with -L, -D or -T: the client ends with its connection";
+        let cause = "-W can't be used with -L, -D, -T or -R: the client ends with its connection";
         return Err(Failure::usage(cause, "start another client for them"));
     }
     let listens: Vec<SocketAddr> = ways.iter().filter_map(listens_on).collect();
@@ -149,7 +149,9 @@ fn listens_on(way: &Way) -> Option<SocketAddr> {
         Way::Forward { listen: Place::Tcp(listen), .. }
         | Way::Proxy { listen }
         | Way::Transparent { listen } => Some(*listen),
-        Way::Forward { listen: Place::Unix(_), .. } | Way::Stdio { .. } => None,
+        Way::Forward { listen: Place::Unix(_), .. } | Way::Stdio { .. } | Way::Remote { .. } => {
+            None
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Given {
             let cause = "--verbose and --quiet can't be used together";
             return Err(Failure::usage(cause, "choose one of them"));
         }
-        if self.rules.is_empty() && self.rules != Rules::default() {
+        if self.rules.have_idle_part() {
             let cause = "--deny and --allow-private do nothing without --allow";
             return Err(Failure::usage(cause, "add --allow RULE, or leave them out"));
         }

@@ -56,6 +56,8 @@ pub(crate) enum Way {
     Proxy { listen: SocketAddr },
     /// Connections that a firewall redirected here go to their original destination.
     Transparent { listen: SocketAddr },
+    /// The server listens here. Its connections go to a target of this side.
+    Remote { listen: SocketAddr, target: Target },
     /// Standard input and output are the one connection.
     Stdio { target: Target },
 }

@@ -88,6 +88,15 @@ pub(crate) const OPTIONS: &[Declared] = &[
         text: "connect standard input and output to HOST:PORT, as ssh's ProxyCommand needs",
     },
     Declared {
+        short: Some('R'),
+        long: "remote",
+        takes: Takes::Text("[ADDR:]PORT...", |given, word| given.way("-R", way::remote(word))),
+        repeats: true,
+        commands: &[Verb::Client],
+        text: "the server listens on this address, and this side connects to HOST:PORT for each \
+               connection there",
+    },
+    Declared {
         short: None,
         long: "allow",
         takes: Takes::Text("RULE", |given, word| rule(word).map(|rule| given.rules.allow(rule))),
@@ -113,6 +122,18 @@ pub(crate) const OPTIONS: &[Declared] = &[
         repeats: false,
         commands: &[Verb::Server],
         text: "with * or a name, --allow also means private and loopback addresses",
+    },
+    Declared {
+        short: None,
+        long: "allow-listen",
+        takes: Takes::Text("PORTS", |given, word| {
+            let rule = word.parse().map_err(|error: RuleError| error.to_string());
+            rule.map(|rule| given.rules.allow_listen(rule))
+        }),
+        repeats: true,
+        commands: &[Verb::Server],
+        text: "let clients have this side listen on these ports of loopback, or on ADDR:PORTS; \
+               *:PORTS is any address (their -R)",
     },
     Declared {
         short: None,

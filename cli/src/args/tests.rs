@@ -211,6 +211,8 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 "transparent" => "5",
                 "stdio" => "a:2",
                 "allow" | "deny" => "a:22",
+                "remote" => "5:a:22",
+                "allow-listen" => "6",
                 "scheduler" => "rr",
                 "connect-timeout" | "drain-timeout" => "1s",
                 "congestion" => "cubic",

@@ -55,6 +55,20 @@ pub(super) fn transparent(word: &str) -> Result<Way, BadAddress> {
     Ok(Way::Transparent { listen: endpoint::listen(word)? })
 }
 
+/// Reads `-R`.
+pub(super) fn remote(word: &str) -> Result<Way, BadAddress> {
+    let wrong = |cause: &str| BadAddress {
+        cause: format!("\"{word}\" {cause}"),
+        cure: "write [ADDR:]PORT:HOST:PORT: an address of the server, then a target of this side"
+            .into(),
+    };
+    match forward(word)? {
+        Way::Forward { target: Target::Default, .. } => Err(wrong("names no target")),
+        Way::Forward { listen: Place::Tcp(listen), target } => Ok(Way::Remote { listen, target }),
+        _ => Err(wrong("names no TCP port of the server")),
+    }
+}
+
 /// Reads `-W`.
 pub(super) fn stdio(word: &str) -> Result<Way, BadAddress> {
     let target = match word.strip_prefix("unix:") {

@@ -12,6 +12,7 @@ mod screen;
 
 use crate::args::Options;
 use crate::failure::{Failure, code};
+use crate::listeners::{Listeners, Open};
 use crate::log::{Log, Verbosity};
 use crate::reach::{Lookups, Reach};
 use crate::service::{Connections, within};
@@ -226,8 +227,9 @@ impl<'a> Stage<'a> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let unbound = |error| Failure::bind(here, &error);
         let origin = Origin::start(ex).await.map_err(unbound)?;
-        let events = Some(events::listener(log, events::LINES));
-        let server = Server::bind(ex, here, server::server_options(options), events).await;
+        let events = events::listener(log, events::LINES);
+        let heard = Some(events.clone());
+        let server = Server::bind(ex, here, server::server_options(options), heard).await;
         let server = server.map_err(|error| match error {
             StartError::Io(error) => unbound(error),
             error => Failure::unexpected(error.to_string()),
@@ -239,8 +241,16 @@ impl<'a> Stage<'a> {
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
         let (rules, lookups) = (Rules::default(), Lookups::default());
-        let reach = Reach { ex: ex.clone(), own: Some(target), rules, limit, lookups };
-        ex.spawn(server::attend(ex.clone(), told, server, reach, connections.clone())).detach();
+        let reach = Rc::new(Reach { ex: ex.clone(), own: Some(target), rules, limit, lookups });
+        let listeners = Listeners {
+            ex: ex.clone(),
+            told,
+            events,
+            reach,
+            connections: connections.clone(),
+            open: Open::default(),
+        };
+        ex.spawn(server::attend(server, listeners)).detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }
 

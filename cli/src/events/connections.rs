@@ -24,6 +24,15 @@ impl Connections {
         self.write(Line::new(Level::Info, "connection_opened", "opened", text).with_all(fields));
     }
 
+    /// There is a listener on the server's side, for a client.
+    pub(crate) fn listening(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(Level::Info, "listening", "listeners", text).with_all(fields));
+    }
+
+    pub(crate) fn listener_ended(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(Level::Info, "listener_ended", "ended", text).with_all(fields));
+    }
+
     pub(crate) fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
     }

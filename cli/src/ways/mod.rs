@@ -2,6 +2,7 @@
 
 mod proxy;
 mod reached;
+mod remote;
 pub(crate) mod stdio;
 mod unfinished;
 mod unix;
@@ -11,9 +12,11 @@ use crate::events;
 use crate::failure::Failure;
 use crate::service::{Connections, Entry};
 use reached::Reached;
+use remote::RemoteDoor;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::{Handshake, Users};
 use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
@@ -35,6 +38,7 @@ pub(crate) enum Door {
     Unix(UnixDoor, Target, Rc<dyn Fn(Event)>),
     Proxy(Listener, Option<Arc<Users>>),
     Transparent(Listener),
+    Remote(RemoteDoor),
 }
 
 impl Door {
@@ -43,6 +47,7 @@ impl Door {
         way: &Way,
         users: Option<&Arc<Users>>,
         events: &Rc<dyn Fn(Event)>,
+        limit: Duration,
     ) -> Result<Option<Door>, Failure> {
         let listen = async |address: SocketAddr| {
             let listener = Listener::bind(address, Some(events.clone())).await;
@@ -64,6 +69,10 @@ impl Door {
             Way::Transparent { listen: address } => {
                 Some(Door::Transparent(listen(*address).await?))
             }
+            Way::Remote { listen: address, target } => {
+                let (address, target) = (*address, target.clone());
+                Some(Door::Remote(RemoteDoor { address, target, limit }))
+            }
             Way::Stdio { .. } => None,
         })
     }
@@ -75,6 +84,7 @@ impl Door {
                 listener.local_addr().to_string()
             }
             Door::Unix(door, ..) => door.path().display().to_string(),
+            Door::Remote(door) => format!("the server's {}", door.address),
         }
     }
 
@@ -86,6 +96,7 @@ impl Door {
             Door::Tcp(_, target) | Door::Unix(_, target, _) => format!("{address} for {target}"),
             Door::Proxy(..) => format!("{address} as a proxy"),
             Door::Transparent(_) => format!("{address} for redirected connections"),
+            Door::Remote(door) => format!("{address} for {}", door.target),
         }
     }
 
@@ -94,7 +105,7 @@ impl Door {
         match self {
             Door::Tcp(listener, _) | Door::Proxy(listener, _) => Some(listener.local_addr()),
             // A connection that nobody redirected goes nowhere.
-            Door::Transparent(_) | Door::Unix(..) => None,
+            Door::Transparent(_) | Door::Unix(..) | Door::Remote(_) => None,
         }
         .filter(|address| events::is_public(address.ip()))
     }
@@ -106,6 +117,7 @@ impl Door {
                 let (pipe, from) = listener.accept().await;
                 inside.begin(Box::new(pipe), from.to_string(), target.clone());
             },
+            Door::Remote(door) => door.attend(inside).await,
             Door::Unix(door, target, events) => loop {
                 let pipe = door.accept(&*events).await;
                 inside.begin(pipe, door.path().display().to_string(), target.clone());

@@ -1,12 +1,15 @@
-//! Rules for the targets that a server connects to at the wish of its clients.
+//! Rules for the targets that a server connects to at the wish of its clients, and for the
+//! addresses that it listens on for them.
 //!
 //! Names are the danger. A client may own a name, and let it lead to an address that only the
 //! server reaches (DNS rebinding). So a decision is on the address that is then dialled, and a
 //! rule without an address implies public addresses only, or few others.
 
+mod listen;
 mod rule;
 mod special;
 
+pub use listen::ListenRule;
 pub use rule::{Rule, RuleError};
 pub use special::Special;
 
@@ -36,6 +39,7 @@ pub struct Rules {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
     private: bool,
+    listen: Vec<ListenRule>,
 }
 
 impl Rules {
@@ -53,6 +57,31 @@ impl Rules {
     /// broadcast addresses still need a rule with the address.
     pub fn allow_private(&mut self) {
         self.private = true;
+    }
+
+    /// Adds a rule for the addresses on which clients may have this machine listen.
+    pub fn allow_listen(&mut self, rule: ListenRule) {
+        self.listen.push(rule);
+    }
+
+    /// Whether clients may have this machine listen on some address.
+    pub fn allow_listeners(&self) -> bool {
+        !self.listen.is_empty()
+    }
+
+    /// The rule that lets a client have this machine listen here, if one does.
+    pub fn may_listen(&self, address: SocketAddr) -> Option<&ListenRule> {
+        self.listen.iter().find(|rule| rule.fits(address))
+    }
+
+    /// Whether clients may name some target, or have this machine listen somewhere.
+    pub fn allow_any(&self) -> bool {
+        !self.is_empty() || self.allow_listeners()
+    }
+
+    /// Whether there are rules about targets that have no effect, because none is allowed.
+    pub fn have_idle_part(&self) -> bool {
+        self.allow.is_empty() && (self.private || !self.deny.is_empty())
     }
 
     /// Whether nothing is allowed, because there is no allow rule.

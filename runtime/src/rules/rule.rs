@@ -48,8 +48,17 @@ impl Rule {
         &self.subject
     }
 
+    /// The error that this is no subject for its use.
+    pub(super) fn wrong_subject(&self, cause: &str, cure: &str) -> RuleError {
+        Part { start: 0, text: &self.text }.wrong(cause, cure)
+    }
+
     pub(super) fn has_port(&self, port: u16) -> bool {
         self.ports.iter().any(|ports| ports.contains(&port))
+    }
+
+    pub(super) fn has_all_ports(&self) -> bool {
+        self.ports.contains(&(1..=u16::MAX))
     }
 
     /// Whether this is a rule for a name, as [`plain_name`] gives it, whatever its addresses are.
@@ -96,6 +105,13 @@ pub struct RuleError {
 }
 
 impl RuleError {
+    /// The same error in a text that lacks these first bytes.
+    pub(super) fn shifted(self, bytes: usize) -> RuleError {
+        let Range { start, end } = self.range;
+        let range = start.saturating_sub(bytes)..end.saturating_sub(bytes);
+        RuleError { range, ..self }
+    }
+
     /// The bytes of the text that are wrong. The range is empty where something is missing.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()

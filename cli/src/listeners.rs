@@ -1,0 +1,210 @@
+//! The listeners that a server has for its clients (`-R`).
+
+use crate::events;
+use crate::reach::Reach;
+use crate::service::Connections;
+use smol::Task;
+use smol::future::or;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use striper_core::Reason;
+use striper_runtime::local::{Executor, Incoming, Listening};
+use striper_runtime::{Event, Limits, Listener, Pipe, Target};
+
+/// The most listeners of one key. Each costs a file descriptor, and may have a queue of connections
+/// in the system.
+const OF_A_KEY: usize = 64;
+
+/// The listeners of a server, and the parts of it that they use. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Listeners {
+    pub ex: Executor,
+    pub told: events::Connections,
+    pub events: Rc<dyn Fn(Event)>,
+    pub reach: Rc<Reach>,
+    pub connections: Connections,
+    pub open: Open,
+}
+
+/// The open listeners, by address. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Open(Rc<Table>);
+
+#[derive(Default)]
+struct Table {
+    known: RefCell<BTreeMap<SocketAddr, Known>>,
+    begun: Cell<u64>,
+}
+
+struct Known {
+    number: u64,
+    /// The name of the client's key.
+    key: String,
+    /// Whether the session has no stripe, so that the client may be gone for good.
+    stands_still: Box<dyn Fn() -> bool>,
+    task: Task<()>,
+}
+
+impl Open {
+    fn of(&self, key: &str) -> usize {
+        self.0.known.borrow().values().filter(|known| known.key == key).count()
+    }
+
+    /// Closes a listener whose client has probably started again: the same key asks for the same
+    /// address, and the session that has it stands still. Says whether there was one.
+    async fn close_stale(&self, address: SocketAddr, key: &str) -> bool {
+        let stale = {
+            let mut known = self.0.known.borrow_mut();
+            let is_stale = |known: &Known| known.key == key && (known.stands_still)();
+            known.get(&address).is_some_and(is_stale).then(|| known.remove(&address)).flatten()
+        };
+        match stale {
+            Some(stale) => stale.task.cancel().await.is_none(),
+            None => false,
+        }
+    }
+
+    /// A listener has ended by itself. Another may have its address already.
+    fn forget(&self, address: SocketAddr, number: u64) {
+        let mut known = self.0.known.borrow_mut();
+        if known.get(&address).is_some_and(|known| known.number == number) {
+            known.remove(&address);
+        }
+    }
+}
+
+/// The client of a listener, in the log.
+#[derive(Clone)]
+struct Client {
+    key: String,
+    /// ` (key NAME)`, or nothing.
+    whose: String,
+}
+
+impl Listeners {
+    /// Listens for the client that asks for it by this flow, or says why not.
+    pub(crate) async fn begin(self, incoming: Incoming) {
+        let peer = incoming.peer();
+        let client = Client {
+            key: peer.as_deref().unwrap_or_default().to_owned(),
+            whose: events::key(peer.as_ref()),
+        };
+        let Target::Listen { address, .. } = *incoming.target() else { return };
+        let listener = match self.listen(address, &client.key, &incoming).await {
+            Ok(listener) => listener,
+            Err((why, reason)) => {
+                let whose = &client.whose;
+                let text = format!("not listening on {address} for a client{whose}: {why}");
+                let fields = [
+                    ("key", client.key.into()),
+                    ("listen", address.to_string().into()),
+                    ("error", why.into()),
+                ];
+                self.told.refused(text, &fields);
+                return incoming.refuse(reason);
+            }
+        };
+        let here = listener.local_addr();
+        let listening = incoming.listen(here.port()).await;
+        let number = self.open.0.begun.get();
+        self.open.0.begun.set(number + 1);
+        let (key, stands_still) = (client.key.clone(), Box::new(listening.probe()));
+        let (open, ex) = (self.open.clone(), self.ex.clone());
+        let task = ex.spawn(async move {
+            self.attend(listener, listening, &client).await;
+            self.open.forget(here, number);
+        });
+        open.0.known.borrow_mut().insert(here, Known { number, key, stands_still, task });
+    }
+
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        key: &str,
+        incoming: &Incoming,
+    ) -> Result<Listener, (String, Reason)> {
+        if self.reach.rules.may_listen(address).is_none() {
+            return Err(("no --allow-listen rule allows it".into(), Reason::NotAllowed));
+        }
+        if self.open.of(key) >= OF_A_KEY {
+            return Err((format!("it has {OF_A_KEY} listeners"), Reason::Unavailable));
+        }
+        let failed = |error: io::Error| (error.to_string(), reason(&error));
+        incoming.ensure_room().map_err(failed)?;
+        let bind = async || {
+            let mut listener = Listener::bind(address, Some(self.events.clone())).await?;
+            listener.keep_spare(Limits::default().spare_files);
+            Ok::<_, io::Error>(listener)
+        };
+        match bind().await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                match self.open.close_stale(address, key).await {
+                    true => bind().await.map_err(failed),
+                    false => Err(failed(error)),
+                }
+            }
+            other => other.map_err(failed),
+        }
+    }
+
+    /// Carries the connections that come, until the client no longer wants them.
+    async fn attend(&self, listener: Listener, mut listening: Listening, client: &Client) {
+        let (here, Client { key, whose }) = (listener.local_addr(), client);
+        let fields = [("key", key.as_str().into()), ("listen", here.to_string().into())];
+        self.told.listening(format!("listening on {here} for a client{whose}"), &fields);
+        loop {
+            let unwanted = async {
+                listening.unwanted().await;
+                None
+            };
+            let Some((pipe, from)) = or(unwanted, async { Some(listener.accept().await) }).await
+            else {
+                break;
+            };
+            if self.reach.rules.may_listen(here).is_none() {
+                break;
+            }
+            self.carry(pipe, from, here, client, &listening);
+        }
+        drop(listener);
+        let text = format!("no longer listening on {here} for a client{whose}");
+        self.told.listener_ended(text, &fields);
+    }
+
+    fn carry(
+        &self,
+        mut pipe: impl Pipe + 'static,
+        from: SocketAddr,
+        here: SocketAddr,
+        Client { key, whose }: &Client,
+        listening: &Listening,
+    ) {
+        let entry = self.connections.begin();
+        let name = format!("connection {} from {from} at {here}{whose}", entry.number);
+        let fields = [
+            ("connection", entry.number.into()),
+            ("from", from.to_string().into()),
+            ("listen", here.to_string().into()),
+            ("key", key.as_str().into()),
+        ];
+        if let Err(error) = listening.ensure_room() {
+            let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
+            self.told.refused(format!("{name} failed: {error}"), &fields);
+            return pipe.abort();
+        }
+        self.told.opened(&name, &fields);
+        let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe)));
+        let carry = async move { told.ended(&name, entry.number, &carried.await) };
+        self.ex.spawn(carry).detach();
+    }
+}
+
+fn reason(error: &io::Error) -> Reason {
+    match error.kind() {
+        ErrorKind::AddrNotAvailable => Reason::Unreachable,
+        _ => Reason::Unavailable,
+    }
+}

@@ -1,0 +1,125 @@
+//! `-R`: a listener of the server, whose connections this side takes to a target of its own.
+
+use super::Inside;
+use crate::reach::{self, Unreached};
+use crate::service::Entry;
+use smol::future::or;
+use std::net::SocketAddr;
+use std::time::Duration;
+use striper_runtime::local::{Incoming, RemoteListener};
+use striper_runtime::{DialError, FlowReport, Target};
+
+/// The time until a listener is asked for again after it has failed. It doubles with each failure
+/// in a row, up to the second value.
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// A listener of the server, and the target of the connections to it.
+pub(crate) struct RemoteDoor {
+    pub address: SocketAddr,
+    pub target: Target,
+    /// The time for a target to answer.
+    pub limit: Duration,
+}
+
+impl RemoteDoor {
+    /// Has the server listen again and again.
+    pub(super) async fn attend(self, inside: Inside) {
+        let mut wait = RETRY[0];
+        loop {
+            // Without a session there is nothing to say: the log has lines about that.
+            if inside.client.ready().await.is_err() {
+                smol::Timer::after(RETRY[0]).await;
+                continue;
+            }
+            let ended = match inside.client.listen(self.address).await {
+                Ok(listener) => {
+                    wait = RETRY[0];
+                    self.take(&inside, listener).await
+                }
+                Err(report) => report,
+            };
+            self.tell_end(&inside, &ended, wait);
+            smol::Timer::after(wait).await;
+            wait = (2 * wait).min(RETRY[1]);
+        }
+    }
+
+    /// Takes connections until the server listens no more.
+    async fn take(&self, inside: &Inside, mut listener: RemoteListener) -> FlowReport {
+        let there = listener.address();
+        let text = format!("the server is listening on {there} for {}", self.target);
+        inside.told.listening(text, &self.fields(there));
+        loop {
+            match listener.accept().await {
+                Ok(incoming) => {
+                    let entry = inside.connections.begin();
+                    let connect = connect(
+                        inside.clone(),
+                        incoming,
+                        entry,
+                        there,
+                        self.target.clone(),
+                        self.limit,
+                    );
+                    inside.ex.spawn(connect).detach();
+                }
+                Err(report) => return report,
+            }
+        }
+    }
+
+    fn fields(&self, there: SocketAddr) -> Vec<(&'static str, crate::log::Value)> {
+        vec![("listen", there.to_string().into()), ("target", self.target.to_string().into())]
+    }
+
+    fn tell_end(&self, inside: &Inside, ended: &FlowReport, wait: Duration) {
+        let (there, end) = (self.address, ended.end.to_string());
+        let text = format!(
+            "the server is not listening on {there} for {}: {end}; its log has the cause, and it \
+             is asked again in {} s",
+            self.target,
+            wait.as_secs()
+        );
+        let fields = [self.fields(there), vec![("reason", end.into())]].concat();
+        inside.told.refused(text, &fields);
+    }
+}
+
+async fn connect(
+    inside: Inside,
+    mut incoming: Incoming,
+    entry: Entry,
+    there: SocketAddr,
+    target: Target,
+    limit: Duration,
+) {
+    let name = format!("connection {} from the server's {there} to {target}", entry.number);
+    let fields = [
+        ("connection", entry.number.into()),
+        ("listen", there.to_string().into()),
+        ("target", target.to_string().into()),
+    ];
+    let gone = async {
+        incoming.unwanted().await;
+        None
+    };
+    let Some(dialled) = or(gone, async { Some(reach::dial_own(&target, limit).await) }).await
+    else {
+        return;
+    };
+    match dialled.and_then(|pipe| match incoming.ensure_room() {
+        Ok(()) => Ok(pipe),
+        Err(error) => Err(Unreached::Dial(DialError::from(error))),
+    }) {
+        Ok(pipe) => {
+            inside.told.opened(&name, &fields);
+            let report = incoming.carry(pipe).await;
+            inside.told.ended(&name, entry.number, &report);
+        }
+        Err(why) => {
+            let fields = [&fields[..], &[("error", why.to_string().into())]].concat();
+            inside.told.refused(format!("{name} failed: {why}"), &fields);
+            incoming.refuse(why.reason());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Listeners of the server (`-R`), whose connections go to targets of the client.
+
+use std::net::SocketAddr;
+use striper_tests::{Origin, Proxy, Route, Vacant, connect, exchange, expect_reset, try_connect};
+
+const ANY: &[&str] = &["server", "127.0.0.1:0", "--allow-listen", "*"];
+
+/// A client with this `-R`, and where the server listens for it.
+fn client(server: SocketAddr, remote: &str) -> (Proxy, SocketAddr) {
+    let client = Proxy::start(&["client", &server.to_string(), "-R", remote]);
+    let listen = client.wait_for("listening").text("listen").parse().unwrap();
+    (client, listen)
+}
+
+#[test]
+fn connections_to_a_listener_of_the_server_reach_the_target_of_the_client() {
+    let [one, other] = [(); 2].map(|()| Origin::start());
+    let server = Proxy::start(ANY);
+    let remote = [&one, &other].map(|origin| format!("0:{}", origin.addr()));
+    let address = server.addr().to_string();
+    let client = Proxy::start(&["client", &address, "-R", &remote[0], "-R", &remote[1]]);
+    for event in client.wait_for_some("listening", 2) {
+        let origin = if event.text("target") == one.addr().to_string() { &one } else { &other };
+        let program = connect(event.text("listen").parse().unwrap());
+        exchange(&program, &origin.accept(), 0..3_000_000);
+    }
+    assert_eq!(server.count("connection_opened"), 2);
+    let opened = server.wait_for("connection_opened");
+    assert!(opened.text("message").contains(" at 127.0.0.1:"), "{opened}");
+}
+
+#[test]
+fn a_listener_that_is_not_allowed_has_its_reason_on_both_sides() {
+    let (origin, vacant) = (Origin::start(), Vacant::reserve());
+    let there = vacant.addr();
+    let remote = format!("{there}:{}", origin.addr());
+    let other = if there.port() == 1024 { "1025" } else { "1024" };
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow-listen", other]);
+    let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
+    let told = server.wait_for("connection_refused");
+    assert!(told.text("message").contains("no --allow-listen rule allows it"), "{told}");
+    let told = client.wait_for("connection_refused");
+    let text = told.text("message");
+    assert!(text.contains(&format!("not listening on {there}")), "{told}");
+    assert!(text.contains("not offer this target") || text.contains("not allowed"), "{told}");
+    assert!(try_connect(there).is_err());
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_and_asked_for_again() {
+    let (origin, taken) = (Origin::start(), Origin::start());
+    let server = Proxy::start(ANY);
+    let remote = format!("{}:{}", taken.addr(), origin.addr());
+    let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
+    let told = server.wait_for("connection_refused");
+    assert!(told.text("message").contains("in use"), "{told}");
+    client.wait_for("connection_refused");
+    let address = taken.addr();
+    drop(taken);
+    client.wait_for("listening");
+    exchange(&connect(address), &origin.accept(), 0..1000);
+}
+
+#[test]
+fn a_connection_is_reset_if_the_target_of_the_client_can_not_be_reached() {
+    let (server, vacant) = (Proxy::start(ANY), Vacant::reserve());
+    let (client, listen) = client(server.addr(), &format!("0:{}", vacant.addr()));
+    expect_reset(&mut connect(listen));
+    let told = client.wait_for("connection_refused");
+    assert!(told.text("message").contains("refused"), "{told}");
+    let told = server.wait_for("connection_ended");
+    assert_eq!(told.text("end"), "refused");
+}
+
+#[test]
+fn a_listener_is_there_while_a_session_is_resumed() {
+    let (origin, route, server) = (Origin::start(), Route::start(), Proxy::start(ANY));
+    route.lead_to(server.addr());
+    let (client, listen) = client(route.addr(), &format!("0:{}", origin.addr()));
+    client.wait_for_all_stripes();
+    let (program, target) = (connect(listen), origin.accept());
+    route.reset_all();
+    exchange(&program, &target, 0..100_000);
+    exchange(&connect(listen), &origin.accept(), 0..100_000);
+    assert_eq!((client.count("listening"), client.count("session_started")), (1, 1));
+}
+
+#[test]
+fn a_listener_is_back_after_the_server_has_started_again() {
+    let (origin, route, mut server) = (Origin::start(), Route::start(), Proxy::start(ANY));
+    route.lead_to(server.addr());
+    let there = Vacant::reserve().addr();
+    let remote = format!("{there}:{}", origin.addr());
+    let (client, listen) = client(route.addr(), &remote);
+    assert_eq!(listen, there);
+    server.stop();
+    assert!(try_connect(there).is_err());
+    let server = Proxy::start(ANY);
+    route.lead_to(server.addr());
+    client.wait_for_some("listening", 2);
+    exchange(&connect(there), &origin.accept(), 0..1000);
+}
+
+#[test]
+fn a_client_that_was_killed_and_starts_again_has_its_listener_back() {
+    let (origin, server) = (Origin::start(), Proxy::start(ANY));
+    let (mut first, listen) = client(server.addr(), &format!("0:{}", origin.addr()));
+    let _open = (connect(listen), origin.accept());
+    first.kill();
+    server.wait_for("session_stranded");
+    let (_second, again) = client(server.addr(), &format!("{listen}:{}", origin.addr()));
+    assert_eq!(again, listen);
+    exchange(&connect(listen), &origin.accept(), 0..1000);
+}
+
+#[test]
+fn a_listener_closes_when_either_side_stops() {
+    for stops in ["client", "server"] {
+        let (origin, mut server) = (Origin::start(), Proxy::start(ANY));
+        let (mut client, listen) = client(server.addr(), &format!("0:{}", origin.addr()));
+        let (program, target) = (connect(listen), origin.accept());
+        let stopping = if stops == "client" { &mut client } else { &mut server };
+        stopping.terminate();
+        stopping.wait_for("stopping");
+        server.wait_for("listener_ended");
+        assert!(try_connect(listen).is_err(), "{stops}");
+        exchange(&program, &target, 0..1000);
+        drop((program, target));
+        let stopping = if stops == "client" { &mut client } else { &mut server };
+        assert_eq!(stopping.exit_code(), Some(0), "{stops}");
+    }
+}
+
+#[test]
+fn a_server_without_a_rule_for_listeners_needs_a_target() {
+    let finished = striper_tests::run(&["server", "127.0.0.1:0"], &[]);
+    assert_eq!(finished.code, Some(2));
+    for (args, part) in [
+        (&["server", "127.0.0.1:0", "--allow-listen", "x:1"][..], "not on a name"),
+        (&["client", "127.0.0.1:1", "-R", "80"], "names no target"),
+        (&["client", "127.0.0.1:1", "-R", "/x.sock:a:1"], "no TCP port"),
+        (&["client", "192.0.2.1:1", "-R", "80:localhost:80"], "need a key"),
+        (&["server", "0.0.0.0:0", "--allow-listen", "80"], "needs a key"),
+    ] {
+        let finished = striper_tests::run(args, &[]);
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
