@@ -1,4 +1,4 @@
-//! Dials by TCP: a host's addresses in turn.
+//! Dials by TCP: a host's addresses in turn ("happy eyeballs", RFC 8305).
 
 use super::congestion::CongestionChoice;
 use super::pipe::TcpPipe;
@@ -76,7 +76,7 @@ async fn connect_any(
     addresses: Vec<SocketAddr>,
     congestion: &CongestionChoice,
 ) -> Result<TcpPipe, DialError> {
-    let mut addresses = addresses.into_iter();
+    let mut addresses = interleaved(addresses).into_iter();
     let mut attempts: Vec<Task<'_>> = Vec::new();
     let mut last = DialError::UnknownHost;
     loop {
@@ -107,6 +107,17 @@ async fn connect_any(
             None => {}
         }
     }
+}
+
+/// The addresses in the order in which they are tried (RFC 8305, section 4). The resolver's order
+/// holds within a family, and the families take turns: several dead addresses of one family don't
+/// delay the other.
+fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let turns = first.len().max(other.len());
+    (0..turns).flat_map(|turn| [first.get(turn), other.get(turn)]).flatten().copied().collect()
 }
 
 type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
@@ -150,5 +161,32 @@ async fn resolve(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
         // Without a file descriptor the resolver can't look, and says that it has found none.
         _ => Err(Socket::new(Domain::IPV4, Type::STREAM, None)
             .map_or_else(DialError::from, |_| DialError::UnknownHost)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_of_a_host_take_turns() {
+        let order = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            let ordered = interleaved(addresses).into_iter();
+            ordered.map(|address| address.ip().to_string()).collect::<Vec<_>>()
+        };
+        let [a, b, c] = ["[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1"];
+        let [x, y] = ["192.0.2.1:1", "192.0.2.2:1"];
+        let ip = |address: &str| address.parse::<SocketAddr>().unwrap().ip().to_string();
+        for (given, expected) in [
+            (vec![a, b, c, x, y], vec![a, x, b, y, c]),
+            (vec![x, y, a], vec![x, a, y]),
+            (vec![x, y], vec![x, y]),
+            (vec![a], vec![a]),
+            (vec![], vec![]),
+        ] {
+            let expected: Vec<_> = expected.into_iter().map(ip).collect();
+            assert_eq!(order(&given), expected, "{given:?}");
+        }
     }
 }
