@@ -229,6 +229,12 @@ impl Client {
         driver::check_invariants(&self.pump.borrow())
     }
 
+    /// Whether a flow that is opened now need not wait: a stripe is up, and the server is not
+    /// stopping.
+    pub fn takes_flows(&self) -> bool {
+        self.pump.borrow().takes_flows()
+    }
+
     /// Waits until a stripe is up.
     pub async fn ready(&self) -> Result<(), OpenError> {
         let (sender, up) = oneshot();

@@ -321,6 +321,8 @@ pub enum OpenError {
     Unreachable(DialError),
     /// No session within [`connect_timeout`](crate::ClientBuilder::connect_timeout).
     TimedOut,
+    /// The same, because the server is stopping and nothing has taken its place.
+    ServerStopping,
     /// This client or its session is shutting down.
     ShuttingDown,
     /// The target can't be described to the server.
@@ -332,6 +334,7 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Unreachable(cause) => write!(f, "server unreachable: {cause}"),
             OpenError::TimedOut => f.write_str("no connection to the server in time"),
+            OpenError::ServerStopping => f.write_str("the server is stopping"),
             OpenError::ShuttingDown => f.write_str("shutting down"),
             OpenError::BadTarget(error) => error.fmt(f),
         }

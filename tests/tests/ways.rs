@@ -327,6 +327,28 @@ fn a_target_that_was_just_reached_is_taken_for_reachable_until_it_is_not() {
 }
 
 #[test]
+fn a_program_hears_that_the_server_is_stopping() {
+    let origin = Origin::start();
+    let ways = ["-D", "0", "--connect-timeout", "1s"];
+    let (server, client) = pair(&["--allow", "127.0.0.1:*"], &ways);
+    let mut open = client.connect();
+    // Just reached, so that an answer could come before the server has said anything.
+    assert_eq!(ask(&mut open, origin.addr()), 0);
+    let _target = origin.accept();
+    server.terminate();
+    client.wait_for("peer_stopping");
+    assert_eq!(ask(&mut client.connect(), origin.addr()), 1, "general failure");
+    let ended =
+        client.wait_for_any("a failed connection", |event| event.text("end") == "no_session");
+    assert_eq!(ended.text("reason"), "the server is stopping");
+    let mut program = client.connect();
+    write!(program, "CONNECT {} HTTP/1.1\r\n\r\n", origin.addr()).unwrap();
+    let mut answer = String::new();
+    program.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("is stopping"), "{answer}");
+}
+
+#[test]
 fn bytes_that_a_program_sends_before_the_answer_reach_its_target() {
     let origin = Origin::start();
     let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);

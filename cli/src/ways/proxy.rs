@@ -61,7 +61,7 @@ pub(super) async fn serve(
     };
     let mut requested = inside.client.request(target.clone(), early);
     let waits = !dialect.accepted().is_empty();
-    if waits && reached.is_recent(&target) {
+    if waits && inside.client.takes_flows() && reached.is_recent(&target) {
         let report = carry(requested, pipe, &dialect.accepted(), onward).await;
         if matches!(report.end, FlowEnd::Refused(_) | FlowEnd::NoSession(_)) {
             reached.note(&target, false);

@@ -9,7 +9,7 @@ use super::ready::Token;
 use super::stripes::Stripes;
 use crate::pipe::Pipe;
 use crate::ports::{self, Dial, DialError};
-use crate::report::Event;
+use crate::report::{Event, OpenError};
 use crate::target::HostPort;
 use crate::tls::{Accepted, ClientTls, PlainSpeech, TlsError, TlsPipe};
 use bytes::Bytes;
@@ -91,6 +91,11 @@ impl ClientSide {
 
     pub(crate) fn has_new_keys(&self) -> bool {
         self.next_tls.is_some()
+    }
+
+    /// The cause of a flow that has waited in vain for a session.
+    pub(crate) fn lack(&self) -> OpenError {
+        if self.server_stopped { OpenError::ServerStopping } else { OpenError::TimedOut }
     }
 
     /// A flow waits for a session from now on. Until when.

@@ -274,14 +274,21 @@ impl Flows {
         base.agenda.wake();
     }
 
-    pub(crate) fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
-        if let Some(how) = self.try_step(token, base) {
+    /// `late` is the cause if the flow has waited too long for a session.
+    pub(crate) fn step(
+        &mut self,
+        token: Token,
+        late: OpenError,
+        stripes: &Stripes,
+        base: &mut Base,
+    ) {
+        if let Some(how) = self.try_step(token, late, base) {
             self.conclude(token, how, stripes, base);
         }
     }
 
     /// How it has ended, if that has come of it.
-    fn try_step(&mut self, token: Token, base: &mut Base) -> Option<FlowEnd> {
+    fn try_step(&mut self, token: Token, late: OpenError, base: &mut Base) -> Option<FlowEnd> {
         let part = shedding::part(base.engine.config().memory_limit) as u64;
         let end = self.ends.get_mut(&token)?;
         for _ in 0..BUDGET {
@@ -302,7 +309,7 @@ impl Flows {
                     }
                 }
                 Stage::Waiting(until) if base.engine.now() >= until => {
-                    return Some(FlowEnd::NoSession(OpenError::TimedOut));
+                    return Some(FlowEnd::NoSession(late));
                 }
                 Stage::Waiting(_) | Stage::Opening(_) => return None,
                 Stage::Closing | Stage::Lingering(..) => return write(token, end, base),
@@ -516,10 +523,10 @@ mod tests {
         flows.wait(token, now + second, &mut base);
         assert!(flows.needs_stripe() && flows.carry_nothing());
         assert_eq!(base.agenda.next_time(), Some(now + second));
-        flows.step(token, &stripes, &mut base);
+        flows.step(token, OpenError::TimedOut, &stripes, &mut base);
         assert_eq!((flows.check_invariants(&base.agenda), end()), (1, None));
         flows.wait(token, now, &mut base);
-        flows.step(token, &stripes, &mut base);
+        flows.step(token, OpenError::TimedOut, &stripes, &mut base);
         assert_eq!(end(), Some(FlowEnd::NoSession(OpenError::TimedOut)));
         assert_eq!((flows.check_invariants(&base.agenda), base.agenda.len()), (0, 0));
         assert!(!flows.needs_stripe());

@@ -218,7 +218,10 @@ impl Pump {
                 let lost = self.stripes.step(token, self.flows.len(), &mut self.base);
                 self.note_loss(lost);
             }
-            Some(Kind::Flow) => self.flows.step(token, &self.stripes, &mut self.base),
+            Some(Kind::Flow) => {
+                let late = self.client.as_ref().map_or(OpenError::TimedOut, ClientSide::lack);
+                self.flows.step(token, late, &self.stripes, &mut self.base);
+            }
             Some(Kind::Dial) => self.step_dial(token),
             None => {}
         }
@@ -279,6 +282,11 @@ impl Pump {
             self.abort();
         }
         abandoned
+    }
+
+    /// Client: whether flows would be carried now, and need not wait.
+    pub(crate) fn takes_flows(&self) -> bool {
+        !self.stripes.is_empty() && self.client.as_ref().is_some_and(|it| !it.server_stopped)
     }
 
     pub(crate) fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {

@@ -39,7 +39,9 @@ impl Failure {
             FlowEnd::Cut(Cut::Forgotten | Cut::Ended(_)) => Failure::NoServer,
             FlowEnd::NoSession(OpenError::Unreachable(cause)) => Failure::of_dial(cause),
             FlowEnd::NoSession(OpenError::TimedOut) => Failure::NoServer,
-            FlowEnd::NoSession(OpenError::ShuttingDown) => Failure::Draining,
+            FlowEnd::NoSession(OpenError::ShuttingDown | OpenError::ServerStopping) => {
+                Failure::Draining
+            }
             FlowEnd::NoSession(OpenError::BadTarget(_)) | FlowEnd::Finished => Failure::Other,
         }
     }
@@ -129,6 +131,7 @@ pub(super) mod tests {
             (unreachable(DialError::Refused), Failure::NoServer),
             (FlowEnd::NoSession(OpenError::TimedOut), Failure::NoServer),
             (FlowEnd::NoSession(OpenError::ShuttingDown), Failure::Draining),
+            (FlowEnd::NoSession(OpenError::ServerStopping), Failure::Draining),
             (FlowEnd::NoSession(OpenError::BadTarget(TargetError::BadHost)), Failure::Other),
             (FlowEnd::Finished, Failure::Other),
         ] {
