@@ -141,10 +141,13 @@ impl Listeners {
         };
         match bind().await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                match self.open.close_stale(address, key).await {
-                    true => bind().await.map_err(failed),
-                    false => Err(failed(error)),
+                if !self.open.close_stale(address, key).await {
+                    return Err(failed(error));
                 }
+                let text = format!("no longer listening on {address} for a lost client");
+                let fields = [("key", key.into()), ("listen", address.to_string().into())];
+                self.told.listener_ended(text, &fields);
+                bind().await.map_err(failed)
             }
             other => other.map_err(failed),
         }

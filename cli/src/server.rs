@@ -162,11 +162,14 @@ fn announce(
 ) {
     let own = reach.own.as_ref().map(HostPort::to_string);
     let named = (!reach.rules.is_empty()).then(|| "targets that clients name".to_owned());
-    let far = reach.rules.allow_listeners().then(|| "the clients of its listeners".to_owned());
-    let target = own.into_iter().chain(named).chain(far).collect::<Vec<_>>().join(" and ");
-    let text = format!(
-        "ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}"
-    );
+    let target = own.into_iter().chain(named).collect::<Vec<_>>().join(" and ");
+    let mut text = format!("ready: listening on {here} for stripes ({congestion}, {key})");
+    if !target.is_empty() {
+        text += &format!(", connecting to {target}");
+    }
+    if reach.rules.allow_listeners() {
+        text += ", listening for clients (-R)";
+    }
     let fields = [
         ("listen", here.to_string().into()),
         ("target", target.clone().into()),

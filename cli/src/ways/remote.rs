@@ -6,12 +6,13 @@ use crate::service::Entry;
 use smol::future::or;
 use std::net::SocketAddr;
 use std::time::Duration;
+use striper_core::Reason;
 use striper_runtime::local::{Incoming, RemoteListener};
-use striper_runtime::{DialError, FlowReport, Target};
+use striper_runtime::{DialError, FlowEnd, FlowReport, Target};
 
 /// The time until a listener is asked for again after it has failed. It doubles with each failure
 /// in a row, up to the second value.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// A listener of the server, and the target of the connections to it.
 pub(crate) struct RemoteDoor {
@@ -24,7 +25,7 @@ pub(crate) struct RemoteDoor {
 impl RemoteDoor {
     /// Has the server listen again and again.
     pub(super) async fn attend(self, inside: Inside) {
-        let mut wait = RETRY[0];
+        let (mut wait, mut told) = (RETRY[0], None);
         loop {
             // Without a session there is nothing to say: the log has lines about that.
             if inside.client.ready().await.is_err() {
@@ -33,12 +34,15 @@ impl RemoteDoor {
             }
             let ended = match inside.client.listen(self.address).await {
                 Ok(listener) => {
-                    wait = RETRY[0];
+                    (wait, told) = (RETRY[0], None);
                     self.take(&inside, listener).await
                 }
                 Err(report) => report,
             };
-            self.tell_end(&inside, &ended, wait);
+            // A cause that stays has one line.
+            if told.replace(ended.end.clone()).as_ref() != Some(&ended.end) {
+                self.tell_end(&inside, &ended.end);
+            }
             smol::Timer::after(wait).await;
             wait = (2 * wait).min(RETRY[1]);
         }
@@ -72,15 +76,19 @@ impl RemoteDoor {
         vec![("listen", there.to_string().into()), ("target", self.target.to_string().into())]
     }
 
-    fn tell_end(&self, inside: &Inside, ended: &FlowReport, wait: Duration) {
-        let (there, end) = (self.address, ended.end.to_string());
+    fn tell_end(&self, inside: &Inside, end: &FlowEnd) {
+        let there = self.address;
+        let why = match end {
+            FlowEnd::Refused(Reason::NotAllowed) => "no --allow-listen of it allows that".into(),
+            FlowEnd::Refused(_) => "it can't, and its log says why".into(),
+            end => end.to_string(),
+        };
         let text = format!(
-            "the server is not listening on {there} for {}: {end}; its log has the cause, and it \
-             is asked again in {} s",
-            self.target,
-            wait.as_secs()
+            "the server is not listening on {there} for {}: {why}; it is asked again, at least \
+             once a minute",
+            self.target
         );
-        let fields = [self.fields(there), vec![("reason", end.into())]].concat();
+        let fields = [self.fields(there), vec![("reason", end.to_string().into())]].concat();
         inside.told.refused(text, &fields);
     }
 }
