@@ -53,7 +53,7 @@ impl Failure {
     }
 
     pub(crate) fn key(file: &Path, error: &KeyError) -> Self {
-        Self::key_with(file, error, error.cure())
+        Self::key_with(file, error, &error.cure())
     }
 
     /// The same with another cure, which has `FILE` and `FOLDER` in it.

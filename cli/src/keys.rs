@@ -73,7 +73,7 @@ impl KeyOptions {
     pub(crate) fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
-        let listed = match (keys.listed(), &self.peers) {
+        let listed = match (keys.listed().len(), &self.peers) {
             (_, None) => String::new(),
             (1, _) => ", 1 peer".into(),
             (count, _) => format!(", {count} peers"),
@@ -154,7 +154,7 @@ pub(crate) const CURE: &str = "make a key with striper-cli keygen, copy the file
 fn unread(path: &Path, error: &KeyError) -> Failure {
     match error {
         KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => {
-            elsewhere(path, &end_of_links(path), error, error.cure())
+            elsewhere(path, &end_of_links(path), error, &error.cure())
         }
         _ => Failure::key(path, error),
     }
@@ -281,7 +281,7 @@ pub(crate) fn pubkey(file: &Path) -> Result<(), Failure> {
                 "remove the file and make a key: \
                  rm FILE && striper-cli keygen --pair FILE"
             }
-            _ => error.cure(),
+            _ => return Failure::key(file, &error),
         };
         Failure::key_with(file, &error, cure)
     })?;

@@ -7,7 +7,7 @@ use crate::flow::Flow;
 use crate::handover::{Receiver, Sender, oneshot};
 use crate::listening::Listening;
 use crate::pipe::memory::memory_pipe;
-use crate::pipe::{PeerName, Pipe, PipeExt};
+use crate::pipe::{Peer, PeerName, Pipe, PipeExt, PublicKey};
 use crate::report::FlowReport;
 use crate::target::Target;
 use std::cell::RefCell;
@@ -55,7 +55,16 @@ impl Incoming {
 
     /// The client's name, if clients need a key.
     pub fn peer(&self) -> Option<PeerName> {
-        self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().cloned())
+        self.peer_with(|peer| peer.name.clone())
+    }
+
+    /// The public half of the client's key, if clients need a key.
+    pub fn key(&self) -> Option<PublicKey> {
+        self.peer_with(|peer| peer.key)
+    }
+
+    fn peer_with<T>(&self, get: impl FnOnce(&Peer) -> T) -> Option<T> {
+        self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().map(get))
     }
 
     /// The target that the client names.

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 use striper_core::{Handshake, HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
-use striper_runtime::keys::{Key, KeyKind, Keys, PeerName};
+use striper_runtime::keys::{Key, KeyKind, Keys, Listed, PeerName};
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
     ClientTls, DialError, Event, OpenError, Pipe, PipeExt, Received, SessionTag, StripeRefusal,
@@ -28,7 +28,8 @@ fn private_keys<const N: usize>() -> [Key; N] {
 }
 
 fn private(key: &Key, peers: &[(&str, &Key)]) -> Keys {
-    let listed = |(name, key): &(&str, &Key)| (PeerName::from(*name), key.public().unwrap());
+    let listed =
+        |(name, key): &(&str, &Key)| Listed::new(PeerName::from(*name), key.public().unwrap());
     Keys::new(vec![("own".into(), key.clone())], peers.iter().map(listed).collect()).unwrap()
 }
 

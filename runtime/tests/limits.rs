@@ -14,7 +14,7 @@ use striper_core::limits::FLOW_FLOOR;
 use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 use striper_runtime::clock::{Clock, Timer};
-use striper_runtime::keys::{Key, KeyKind, Keys, Peer, PublicKey, peer_name};
+use striper_runtime::keys::{Key, KeyKind, Keys, Listed, Peer, PublicKey, peer_name};
 use striper_runtime::local::{Incoming, Server, ServerOptions};
 use striper_runtime::{
     Accepting, Event, Limits, Listen, Pipe, PipeInfo, Received, SessionTag, StripeRefusal,
@@ -140,8 +140,9 @@ impl World {
 
     /// A server that accepts [`key`]s 1 to 8.
     fn keyed(limits: impl FnOnce(&mut Limits)) -> World {
-        let keys = (1..=8)
-            .map(|number| (peer_name(&format!("client{number}")).unwrap(), key(number).unwrap()));
+        let keys = (1..=8).map(|number| {
+            Listed::new(peer_name(&format!("client{number}")).unwrap(), key(number).unwrap())
+        });
         let own = vec![(peer_name("own").unwrap(), Key::generate(KeyKind::Private).unwrap())];
         let keys = Some(Keys::new(own, keys.collect()).unwrap());
         World::with(limits, keys)

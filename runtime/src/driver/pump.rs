@@ -17,7 +17,7 @@ use super::stripe_end::StripeFacts;
 use super::stripes::Stripes;
 use crate::admission::budget::Share;
 use crate::handover::Sender;
-use crate::pipe::{Peer, PeerName, Pipe};
+use crate::pipe::{Peer, Pipe};
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
@@ -69,7 +69,7 @@ impl Pump {
         config: Config,
         id: SessionId,
         instance: u64,
-        peer: Option<PeerName>,
+        peer: Option<Peer>,
         share: Share,
         traces: Option<Arc<Traces>>,
     ) -> Self {

@@ -7,7 +7,7 @@ pub(crate) fn status(pump: &Pump) -> SessionStatus {
     let (engine, stripes, flows) = (&pump.base.engine, pump.stripes(), pump.flows());
     SessionStatus {
         session: engine.tag(),
-        peer: stripes.peer().cloned(),
+        peer: stripes.peer_name(),
         stats: engine.session().stats(),
         live: stripes.len(),
         places: stripes.places(),

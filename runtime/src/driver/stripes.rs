@@ -32,14 +32,14 @@ pub(crate) struct Stripes {
     /// The session has lost its last stripe and has flows.
     stranded: bool,
     /// The peer, if it had to prove its key.
-    peer: Option<PeerName>,
+    peer: Option<Peer>,
     /// The knowledge of the routes that they go.
     routes: Rc<Routes>,
 }
 
 impl Stripes {
     /// A client knows how many are wanted; a server knows before the first who the peer is.
-    pub(crate) fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
+    pub(crate) fn new(wanted: Option<usize>, peer: Option<Peer>) -> Self {
         Stripes { wanted, peer, ..Stripes::default() }
     }
 
@@ -70,8 +70,12 @@ impl Stripes {
         self.routes = routes;
     }
 
-    pub(crate) fn peer(&self) -> Option<&PeerName> {
+    pub(crate) fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
+    }
+
+    pub(super) fn peer_name(&self) -> Option<PeerName> {
+        self.peer.as_ref().map(|peer| peer.name.clone())
     }
 
     /// How many there are meant to be; a server doesn't know and takes those that there are.
@@ -137,7 +141,7 @@ impl Stripes {
     ) -> Token {
         let Greeted { pipe, hello, rest } = greeted;
         let (id, peer) = (hello.stripe, pipe.info().peer_addr());
-        let holder = pipe.info().peer.map(|peer| peer.name.clone());
+        let holder = pipe.info().peer.cloned();
         let taken: BTreeSet<usize> = self.places().into_values().collect();
         let place = (1..).find(|place| !taken.contains(place)).unwrap_or(1);
         let facts = StripeFacts { id, place, server, peer, since: base.engine.now() };
@@ -149,7 +153,8 @@ impl Stripes {
         self.live.insert(id, token);
         let session = base.engine.tag();
         if !std::mem::replace(&mut self.established, true) {
-            self.peer.clone_from(&holder);
+            self.peer = holder;
+            let holder = self.peer_name();
             base.engine.tell(Event::SessionStarted { session, peer: holder, from: peer });
         } else if std::mem::take(&mut self.stranded) {
             base.engine.tell(Event::SessionResumed { session, flows });
@@ -289,7 +294,7 @@ impl Stripes {
     fn note_stranding(&mut self, lost: StripeFacts, flows: usize, engine: &mut Engine) {
         let Some(wait) = self.kept_for(flows, engine) else { return };
         self.stranded = true;
-        let (session, peer, from) = (engine.tag(), self.peer.clone(), lost.peer);
+        let (session, peer, from) = (engine.tag(), self.peer_name(), lost.peer);
         engine.tell(Event::SessionStranded { session, peer, from, flows, wait });
     }
 

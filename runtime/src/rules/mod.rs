@@ -19,6 +19,7 @@ use special::{embedded, special};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The targets that clients may ask for. Nothing is allowed by default, and a deny rule wins over
 /// all allow rules.
@@ -36,21 +37,21 @@ use std::path::Path;
 /// the IPv4 address in it, and is denied with it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Rules {
-    allow: Vec<Rule>,
-    deny: Vec<Rule>,
+    allow: Vec<Arc<Rule>>,
+    deny: Vec<Arc<Rule>>,
     private: bool,
-    listen: Vec<ListenRule>,
+    listen: Vec<Arc<ListenRule>>,
 }
 
 impl Rules {
     /// Adds a rule for what is allowed.
     pub fn allow(&mut self, rule: Rule) {
-        self.allow.push(rule);
+        self.allow.push(Arc::new(rule));
     }
 
     /// Adds a rule for what is denied, whatever is allowed.
     pub fn deny(&mut self, rule: Rule) {
-        self.deny.push(rule);
+        self.deny.push(Arc::new(rule));
     }
 
     /// Lets wildcards and names reach addresses that are not public. Unspecified, multicast and
@@ -61,7 +62,7 @@ impl Rules {
 
     /// Adds a rule for the addresses on which clients may have this machine listen.
     pub fn allow_listen(&mut self, rule: ListenRule) {
-        self.listen.push(rule);
+        self.listen.push(Arc::new(rule));
     }
 
     /// Whether clients may have this machine listen on some address.
@@ -71,7 +72,7 @@ impl Rules {
 
     /// The rule that lets a client have this machine listen here, if one does.
     pub fn may_listen(&self, address: SocketAddr) -> Option<&ListenRule> {
-        self.listen.iter().find(|rule| rule.fits(address))
+        self.listen.iter().find(|rule| rule.fits(address)).map(|rule| &**rule)
     }
 
     /// Whether clients may name some target, or have this machine listen somewhere.
@@ -79,9 +80,20 @@ impl Rules {
         !self.is_empty() || self.allow_listeners()
     }
 
-    /// Whether there are rules about targets that have no effect, because none is allowed.
-    pub fn have_idle_part(&self) -> bool {
-        self.allow.is_empty() && (self.private || !self.deny.is_empty())
+    /// The rules for one client that also has its `own`. If these allow any target or listener,
+    /// they replace what is allowed here, with [`allow_private`](Rules::allow_private). Otherwise
+    /// the client keeps that. The deny rules of both hold.
+    pub fn with_own(&self, own: &Rules) -> Rules {
+        let deny = self.deny.iter().chain(&own.deny).cloned().collect();
+        match own.is_empty() && !own.allow_listeners() {
+            true => Rules { deny, private: self.private || own.private, ..self.clone() },
+            false => Rules { deny, ..own.clone() },
+        }
+    }
+
+    /// Whether [`allow_private`](Rules::allow_private) was said.
+    pub fn allows_private(&self) -> bool {
+        self.private
     }
 
     /// Whether nothing is allowed, because there is no allow rule.
@@ -101,11 +113,11 @@ impl Rules {
             return Err(Denied::NotAName);
         }
         let name = plain_name(&asked.host);
-        let fits = |rule: &&Rule| rule.has_port(asked.port) && rule.has_name(&name);
+        let fits = |rule: &&Arc<Rule>| rule.has_port(asked.port) && rule.has_name(&name);
         if let Some(rule) = self.deny.iter().find(fits) {
             return Err(Denied::by(rule));
         }
-        let could = |rule: &Rule| {
+        let could = |rule: &Arc<Rule>| {
             let is_block = matches!(rule.subject(), Subject::Block(_));
             rule.has_port(asked.port) && (is_block || rule.has_name(&name))
         };
@@ -128,7 +140,7 @@ impl Rules {
             |rule: &Rule, ip| rule.has_port(port) && (rule.has_name(&name) || rule.has_address(ip));
         let inside = embedded(ip).map(IpAddr::V4);
         let denies =
-            |rule: &&Rule| fits(rule, ip) || inside.is_some_and(|inside| fits(rule, inside));
+            |rule: &&Arc<Rule>| fits(rule, ip) || inside.is_some_and(|inside| fits(rule, inside));
         if let Some(rule) = self.deny.iter().find(denies) {
             return Err(Denied::by(rule));
         }
@@ -144,10 +156,10 @@ impl Rules {
 
     /// The decision on a unix socket. Its path has to be that of a rule.
     pub fn check_unix(&self, path: &Path) -> Result<&Rule, Denied> {
-        let fits = |rule: &&Rule| rule.has_path(path);
+        let fits = |rule: &&Arc<Rule>| rule.has_path(path);
         match self.deny.iter().find(fits) {
             Some(rule) => Err(Denied::by(rule)),
-            None => self.allow.iter().find(fits).ok_or(Denied::NoRule),
+            None => self.allow.iter().find(fits).map(|rule| &**rule).ok_or(Denied::NoRule),
         }
     }
 
@@ -197,7 +209,7 @@ impl fmt::Display for Denied {
         match self {
             Denied::NoRule => f.write_str("no rule allows it"),
             Denied::NotAName => f.write_str("it is neither a host name nor an address"),
-            Denied::By(rule) => write!(f, "denied by --deny {rule}"),
+            Denied::By(rule) => write!(f, "denied by the rule {rule}"),
             Denied::Special { address, kind } => match embedded(*address) {
                 Some(v4) if *kind != Special::Own => {
                     write!(f, "{address} stands for {v4}, {kind}, and no rule names it")

@@ -202,11 +202,44 @@ fn a_unix_socket_needs_a_rule_with_its_path() {
 }
 
 #[test]
+fn rules_of_one_client_replace_what_is_allowed_to_all_and_add_to_what_is_denied() {
+    let common = rules(&["a.org:80", "*.b.org:80"], &["bad.b.org:80"]);
+    let own = common.with_own(&rules(&["c.org:80", "*.b.org:80"], &["x.b.org:80"]));
+    for (host, expected) in [
+        ("c.org", allowed("c.org:80")),
+        ("y.b.org", allowed("*.b.org:80")),
+        ("a.org", Err(Denied::NoRule)),
+        ("x.b.org", Err(by("x.b.org:80"))),
+        ("bad.b.org", Err(by("bad.b.org:80"))),
+    ] {
+        assert_eq!(ask(&own, host, "1.2.3.4"), expected, "{host}");
+    }
+    let only_deny = common.with_own(&rules(&[], &["a.org:80"]));
+    assert_eq!(only_deny.may_resolve(&HostPort::new("a.org", 80)), Err(by("a.org:80")));
+    assert_eq!(only_deny.may_resolve(&HostPort::new("y.b.org", 80)), Ok(()));
+    assert_eq!(common.with_own(&Rules::default()), common);
+}
+
+#[test]
+fn private_addresses_are_allowed_to_a_client_with_the_rules_that_allow_them() {
+    let (mut common, mut own) = (rules(&["*:80"], &[]), rules(&["*:80"], &[]));
+    let reaches = |rules: &Rules| ask(rules, "a.org", "10.0.0.1").is_ok();
+    common.allow_private();
+    assert!(reaches(&common) && reaches(&common.with_own(&Rules::default())));
+    assert!(!reaches(&common.with_own(&own)), "what is said to all concerns the rules for all");
+    own.allow_private();
+    assert!(reaches(&Rules::default().with_own(&own)));
+    let mut alone = Rules::default();
+    alone.allow_private();
+    assert!(reaches(&rules(&["*:80"], &[]).with_own(&alone)));
+}
+
+#[test]
 fn a_refusal_says_why() {
     let special = |address: &str, kind| Denied::Special { address: address.parse().unwrap(), kind };
     for (denied, text) in [
         (Denied::NoRule, "no rule allows it"),
-        (by("10.0.0.0/8:*"), "denied by --deny 10.0.0.0/8:*"),
+        (by("10.0.0.0/8:*"), "denied by the rule 10.0.0.0/8:*"),
         (
             special("127.0.0.1", Special::Loopback),
             "127.0.0.1 is a loopback address, and no rule names it",

@@ -190,7 +190,7 @@ impl Sessions {
                 };
                 let instance = (self.entropy)();
                 let traces = self.traces.clone();
-                let (clock, peer) = (self.clock.clone(), peer.map(|peer| peer.name));
+                let clock = self.clock.clone();
                 let pump =
                     Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
                 let pump = Rc::new(RefCell::new(pump.knowing(self.routes.clone())));

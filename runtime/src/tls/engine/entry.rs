@@ -2,7 +2,7 @@
 
 use super::talk::{CLIENT, SERVER, Side, drain, keys, straight, talk, talk_honestly};
 use super::*;
-use crate::tls::keys::{Keys, Role, public_of};
+use crate::tls::keys::{Keys, Listed, Role, public_of};
 use crate::tls::settings::forge;
 use rustls::CipherSuite;
 
@@ -84,7 +84,8 @@ fn an_observer_reads_neither_content_nor_keys() {
 /// A private key of this seed, and the peers that it accepts.
 fn private(seed: u8, peer: u8) -> Keys {
     let own = format!("striper-private-key:{}", format!("{seed:02x}").repeat(32)).parse().unwrap();
-    Keys::new(vec![("own".into(), own)], vec![("peer".into(), public_of(&[peer; 32]))]).unwrap()
+    Keys::new(vec![("own".into(), own)], vec![Listed::new("peer".into(), public_of(&[peer; 32]))])
+        .unwrap()
 }
 
 #[test]

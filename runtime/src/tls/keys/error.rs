@@ -2,8 +2,11 @@
 
 use super::{KeyKind, MAX_PEERS};
 use crate::files;
+use crate::rules::RuleError;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
+use std::ops::Range;
 
 /// The use of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,8 +56,20 @@ pub enum KeyError {
     Secret(KeyKind),
     /// More than one line.
     ManyLines,
-    /// A line of a list of peers, counted from 1, and what is wrong with it.
-    Line(usize, Box<KeyError>),
+    /// A line of a list of peers.
+    Line(Box<BadLine>),
+    /// This word begins no rule of a peer.
+    NoKeyword(String),
+    /// A rule of a peer whose targets are wrong.
+    Rule(RuleError),
+    /// Something behind a word that is a rule by itself.
+    TakesNothing,
+    /// A rule that is not indented.
+    NotIndented,
+    /// A rule above the first key.
+    NobodysRule,
+    /// A line with a rule has over 1024 bytes.
+    LongRule,
     /// A line of a list of peers without a name.
     NoName,
     /// A name with other characters than letters, digits, `.`, `_`, `-` and `@`, or over 64 bytes.
@@ -75,6 +90,18 @@ pub enum KeyError {
     NoRandom,
 }
 
+/// A line of a list of peers that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadLine {
+    /// Its number, counted from 1.
+    pub number: usize,
+    /// The line, and the range of its bytes that are wrong. The range is empty where something is
+    /// missing. There is none if the line may have a secret in it.
+    pub line: Option<(String, Range<usize>)>,
+    /// Its mistake.
+    pub error: KeyError,
+}
+
 const LINE_CURE: &str = "a line is PUBLIC-KEY NAME, as striper-cli pubkey KEY prints it";
 
 const KEY_CURE: &str = "name a file that striper-cli keygen has written, or copy it here again as \
@@ -85,8 +112,27 @@ const OWNER_CURE: &str = "make it yours: sudo chown \"$(id -u)\" FILE && sudo ch
 
 impl KeyError {
     /// The cure. `FILE` stands for the file's name and `FOLDER` for that of its folder.
-    pub fn cure(&self) -> &'static str {
+    pub fn cure(&self) -> Cow<'static, str> {
         match self {
+            KeyError::Rule(error) => Cow::Owned(error.cure().to_owned()),
+            KeyError::Line(line) => match &line.error {
+                KeyError::Unknown | KeyError::BadDigits => LINE_CURE.into(),
+                KeyError::OtherProgram | KeyError::Capitals => LINE_CURE.into(),
+                error => error.cure(),
+            },
+            error => error.plain_cure().into(),
+        }
+    }
+
+    /// The cure of an error that is not about a line or a rule.
+    fn plain_cure(&self) -> &'static str {
+        match self {
+            KeyError::Line(_) | KeyError::Rule(_) => LINE_CURE,
+            KeyError::NoKeyword(_) => "a rule begins with allow, deny or allow-private",
+            KeyError::TakesNothing => "leave it out",
+            KeyError::NotIndented => "indent it: rules stand below their key, behind blanks",
+            KeyError::NobodysRule => "put it below the key that it is for",
+            KeyError::LongRule => "make several rules of it, each in a line of its own",
             KeyError::File(of, kind, _) => file_cure(*of, *kind),
             KeyError::NoFile(FileUse::List) => file_cure(FileUse::List, ErrorKind::Other),
             KeyError::NoFile(_) => file_cure(FileUse::Key, ErrorKind::Other),
@@ -125,11 +171,6 @@ impl KeyError {
             KeyError::Secret(KeyKind::Shared) => {
                 "give a shared key to both sides with -k, and take it out of the list"
             }
-            KeyError::Line(_, error) => match **error {
-                KeyError::Unknown | KeyError::BadDigits => LINE_CURE,
-                KeyError::OtherProgram | KeyError::Capitals => LINE_CURE,
-                ref error => error.cure(),
-            },
             KeyError::NoList => LINE_CURE,
             KeyError::NoName | KeyError::BadName => {
                 "write PUBLIC-KEY NAME; a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \
@@ -194,7 +235,13 @@ impl fmt::Display for KeyError {
             KeyError::Secret(KeyKind::Private) => "this is a private key, not its public half",
             KeyError::Secret(KeyKind::Shared) => "this is a shared key, and no public one",
             KeyError::ManyLines => "a key file has one line, and this has more",
-            KeyError::Line(line, error) => return write!(f, "line {line}: {error}"),
+            KeyError::Line(line) => return write!(f, "line {}: {}", line.number, line.error),
+            KeyError::NoKeyword(word) => return write!(f, "there is no rule {word:?}"),
+            KeyError::Rule(error) => error.cause(),
+            KeyError::TakesNothing => "nothing comes behind this word",
+            KeyError::NotIndented => "this rule is not indented",
+            KeyError::NobodysRule => "there is no key above this rule",
+            KeyError::LongRule => "this line is longer than 1024 bytes",
             KeyError::NoName => "the name is missing",
             KeyError::BadName => "this name can't stand in a log",
             KeyError::Twice => "this key is listed twice",

@@ -1,6 +1,7 @@
 //! Key files and lists of peers on disk.
 
-use super::{FileUse, Key, KeyError, MAX_PEERS, PeerName, PublicKey, peer_name};
+use super::list::{Listed, peers};
+use super::{FileUse, Key, KeyError};
 use crate::files;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -51,10 +52,10 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
     #[cfg(unix)]
     let mode = owned_mode(&file, FileUse::Key)?;
     let text = read(&mut file, FileUse::Key, MAX_KEY_FILE)?;
-    let mut lines = meaningful(&text);
+    let mut lines = meaningful(&text).map(|(_, line)| line.trim());
     let key = match (lines.next(), lines.next()) {
-        (Some((_, line)), None) => line.parse(),
-        (Some((_, line)), Some(_)) => line.parse::<Key>().and(Err(KeyError::ManyLines)),
+        (Some(line), None) => line.parse(),
+        (Some(line), Some(_)) => line.parse::<Key>().and(Err(KeyError::ManyLines)),
         (None, _) => Err(KeyError::Empty),
     }?;
     // Only now: of a file that is no key, its mode is no fault.
@@ -69,7 +70,7 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
 }
 
 /// Reads a list of peers.
-pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
+pub fn read_peers(path: &Path) -> Result<Vec<Listed>, KeyError> {
     let mut file = open(path, FileUse::List)?;
     #[cfg(unix)]
     {
@@ -94,38 +95,12 @@ fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
     if owner == us || owner == 0 { Ok(metadata.mode()) } else { Err(KeyError::Foreign(owner)) }
 }
 
-pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
-    let mut peers: Vec<(PeerName, PublicKey)> = Vec::new();
-    for (number, line) in meaningful(text) {
-        let peer =
-            peer(line).and_then(|(name, key)| match peers.iter().any(|(_, known)| *known == key) {
-                true => Err(KeyError::Twice),
-                false => Ok((name, key)),
-            });
-        peers.push(peer.map_err(|error| KeyError::Line(number, Box::new(error)))?);
-        if peers.len() > MAX_PEERS {
-            return Err(KeyError::TooMany);
-        }
-    }
-    Ok(peers)
-}
-
-fn peer(line: &str) -> Result<(PeerName, PublicKey), KeyError> {
-    let (key, name) =
-        line.split_once([' ', '\t']).ok_or_else(|| match line.parse::<PublicKey>() {
-            Ok(_) => KeyError::NoName,
-            Err(error) => error,
-        })?;
-    let key = key.parse()?;
-    Ok((peer_name(name.trim())?, key))
-}
-
 /// Lines that say something, counted from 1.
-fn meaningful(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().map(str::trim).enumerate();
-    lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(index, line)| (index + 1, line))
+pub(super) fn meaningful(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines()).filter(|(_, line)| {
+        let said = line.trim_start();
+        !said.is_empty() && !said.starts_with('#')
+    })
 }
 
 /// Opens a file; something else, such as a FIFO, could keep us waiting for ever.

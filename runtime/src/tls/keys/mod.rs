@@ -7,14 +7,18 @@
 //!
 //! In a file a key is one line, its kind and 64 hexadecimal digits: `striper-shared-key:…`,
 //! `striper-private-key:…`. A list of peers has one peer a line, a public key and a name:
-//! `striper-public-key:… laptop`. Blank lines and lines that begin with `#` mean nothing.
+//! `striper-public-key:… laptop`. Indented lines below it are rules for the targets of this peer:
+//! `allow *.example.org:443`, `deny 10.0.0.0/8:*` or `allow-private`. Blank lines and lines that
+//! begin with `#` mean nothing.
 
 mod error;
 mod file;
+mod list;
 
 pub use crate::pipe::{Peer, PeerName, PublicKey};
-pub use error::{FileUse, KeyError};
+pub use error::{BadLine, FileUse, KeyError};
 pub use file::{read_key, read_peers, write_key};
+pub use list::{Listed, keywords};
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use ring::{hkdf, rand};
@@ -163,7 +167,7 @@ pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keys {
     own: Vec<(PeerName, Key)>,
-    peers: Vec<(PeerName, PublicKey)>,
+    peers: Vec<Listed>,
 }
 
 impl Keys {
@@ -173,10 +177,7 @@ impl Keys {
     /// key before the old one. Then the old key goes, first on the server.
     ///
     /// An error if there is no key, or if peers are listed that could not know our key.
-    pub fn new(
-        own: Vec<(PeerName, Key)>,
-        peers: Vec<(PeerName, PublicKey)>,
-    ) -> Result<Keys, KeyError> {
+    pub fn new(own: Vec<(PeerName, Key)>, peers: Vec<Listed>) -> Result<Keys, KeyError> {
         let has = |kind| own.iter().any(|(_, key)| key.kind == kind);
         if own.is_empty() {
             Err(KeyError::NoKey)
@@ -203,7 +204,7 @@ impl Keys {
     pub(crate) fn accepted(&self, theirs: Role) -> impl Iterator<Item = (PublicKey, PeerName)> {
         let shared = self.own.iter().filter(|(_, key)| key.kind == KeyKind::Shared);
         let shared = shared.map(move |(name, key)| (public_of(&key.seed(theirs)), name.clone()));
-        shared.chain(self.peers.iter().map(|(name, public)| (*public, name.clone())))
+        shared.chain(self.peers.iter().map(|peer| (peer.key, peer.name.clone())))
     }
 
     /// Our first key, which the other end is shown.
@@ -223,12 +224,12 @@ impl Keys {
     /// The names by which our own private keys are listed as peers' keys.
     pub fn listed_own(&self) -> impl Iterator<Item = &PeerName> {
         let own = |public| self.own.iter().any(|(_, key)| key.public() == Some(public));
-        self.peers.iter().filter(move |(_, public)| own(*public)).map(|(name, _)| name)
+        self.peers.iter().filter(move |peer| own(peer.key)).map(|peer| &peer.name)
     }
 
-    /// How many public keys of peers are listed.
-    pub fn listed(&self) -> usize {
-        self.peers.len()
+    /// The peers that are listed, each with its own rules. Who opens flows for a peer applies them.
+    pub fn listed(&self) -> &[Listed] {
+        &self.peers
     }
 }
 

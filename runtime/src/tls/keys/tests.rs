@@ -1,6 +1,9 @@
-use super::file::{fill, peers};
+use super::file::fill;
+use super::list::peers;
 use super::*;
 use crate::files::tests::Folder;
+use crate::rules::Rules;
+use quickcheck::quickcheck;
 use std::io::ErrorKind;
 
 /// The error of Linux for a file or folder that is missing.
@@ -76,20 +79,138 @@ fn a_line_that_is_no_key_is_called_by_its_kind() {
     assert_eq!(public.to_string().parse(), Ok(public));
 }
 
+fn listed(name: &str, key: PublicKey) -> Listed {
+    Listed::new(name.into(), key)
+}
+
+/// The line of a mistake in a list, the part of it that is wrong, and the error.
+fn mistake(text: &str) -> (usize, Option<String>, KeyError) {
+    let Err(KeyError::Line(bad)) = peers(text) else { panic!("{text}") };
+    let wrong = bad.line.map(|(line, range)| line[range].to_owned());
+    (bad.number, wrong, bad.error)
+}
+
 #[test]
 fn a_list_has_a_key_and_a_name_a_line_and_says_which_line_is_wrong() {
     let (a, b) =
         (key(KeyKind::Private, 1).public().unwrap(), key(KeyKind::Private, 2).public().unwrap());
     let list = peers(&format!("# mine\n\n{a} laptop\n  {b}\tbackup@site-2 \r\n")).unwrap();
-    assert_eq!(list, [("laptop".into(), a), ("backup@site-2".into(), b)]);
-    let line = |number, error| Err(KeyError::Line(number, Box::new(error)));
-    assert_eq!(peers(&format!("{a} x\n{b}\n")), line(2, KeyError::NoName));
-    assert_eq!(peers(&format!("{a} x\n{a} y\n")), line(2, KeyError::Twice));
-    assert_eq!(peers(&format!("{a} two words\n")), line(1, KeyError::BadName));
-    assert_eq!(peers(&format!("\n{a} \u{1b}[31m\n")), line(2, KeyError::BadName));
-    assert_eq!(peers(&format!("laptop {a}\n")), line(1, KeyError::Unknown));
+    assert_eq!(list, [listed("laptop", a), listed("backup@site-2", b)]);
+    for (text, number, wrong, error) in [
+        (format!("{a} x\n{b}\n"), 2, Some(""), KeyError::NoName),
+        (format!("{a} x\n {a} y\n"), 2, Some(&*a.to_string()), KeyError::Twice),
+        (format!("{a} two words\n"), 1, Some("two words"), KeyError::BadName),
+        (format!("\n{a} \u{1b}[31m\n"), 2, Some("\u{1b}[31m"), KeyError::BadName),
+        (format!("laptop {a}\n"), 1, None, KeyError::Unknown),
+    ] {
+        assert_eq!(mistake(&text), (number, wrong.map(str::to_owned), error), "{text}");
+    }
+    // Lines with secrets are not shown.
     let secret = key(KeyKind::Private, 1).to_line();
-    assert_eq!(peers(&format!("{secret} x\n")), line(1, KeyError::Secret(KeyKind::Private)));
+    for line in [format!("{secret} x"), format!("  {secret}"), format!("\t{secret} x")] {
+        let error = KeyError::Secret(KeyKind::Private);
+        assert_eq!(mistake(&line), (1, None, error), "{line}");
+    }
+    assert_eq!(mistake("  striper-privat-key:0"), (1, None, KeyError::Unknown));
+}
+
+/// Rules as those of a command line.
+fn rules(allow: &[&str], deny: &[&str], private: bool) -> Rules {
+    let mut rules = Rules::default();
+    allow.iter().for_each(|rule| rules.allow(rule.parse().unwrap()));
+    deny.iter().for_each(|rule| rules.deny(rule.parse().unwrap()));
+    if private {
+        rules.allow_private();
+    }
+    rules
+}
+
+#[test]
+fn indented_lines_are_rules_of_the_key_above_them() {
+    let [a, b, c] = [1, 2, 3].map(|byte| key(KeyKind::Private, byte).public().unwrap());
+    let text = format!(
+        "{a} laptop\n    allow *.example.org:443\n\tdeny\t10.0.0.1:*  \r\n# a comment\n\n   \
+         # another\n  allow   unix:/run/a b\n  {b} phone\n  allow-private\n{c} backup\n"
+    );
+    let list = peers(&text).unwrap();
+    let own = [
+        rules(&["*.example.org:443", "unix:/run/a b"], &["10.0.0.1:*"], false),
+        rules(&[], &[], true),
+        Rules::default(),
+    ];
+    let names = ["laptop", "phone", "backup"];
+    assert_eq!(list.iter().map(|peer| &*peer.name).collect::<Vec<_>>(), names);
+    assert_eq!(list.into_iter().map(|peer| peer.rules).collect::<Vec<_>>(), own);
+}
+
+#[test]
+fn a_wrong_rule_has_its_line_the_wrong_part_of_it_and_a_cure() {
+    let a = key(KeyKind::Private, 1).public().unwrap();
+    let long = format!("allow {}", "x".repeat(1024));
+    for (line, wrong, cause, cure) in [
+        ("  alow a:1", Some("alow"), "there is no rule \"alow\"", "begins with allow, deny or"),
+        ("  allow a:1,x", Some("x"), "\"x\" is no port", "from 1 to 65535"),
+        ("\tallow  *.ä.org:1 ", Some("ä"), "'ä' can't be in a name", "xn--"),
+        ("  allow", Some(""), "the rule is empty", "HOST:PORTS"),
+        ("  deny a", Some(""), "the rule has no ports", "a:443"),
+        ("  allow-private a:1", Some("a:1"), "nothing comes behind this word", "leave it out"),
+        ("allow a:1", Some("allow"), "this rule is not indented", "below their key"),
+        ("  Allow a:1", Some("Allow"), "there is no rule \"Allow\"", ""),
+        (&format!("  {long}"), None, "longer than 1024 bytes", "several rules"),
+        ("  ssh-ed25519 AAAA x", None, "another program", "PUBLIC-KEY NAME"),
+    ] {
+        let text = format!("{a} laptop\n  allow a:1\n{line}\n");
+        let (number, part, error) = mistake(&text);
+        assert_eq!((number, part.as_deref()), (3, wrong), "{line}");
+        assert!(error.to_string().contains(cause), "{line}: {error}");
+        let cure = peers(&text).unwrap_err().cure().contains(cure);
+        assert!(cure, "{line}: {}", error.cure());
+    }
+    let (number, part, error) = mistake("# none\n  allow a:1\n");
+    assert_eq!((number, part, error), (2, Some("allow".into()), KeyError::NobodysRule));
+    let cure = KeyError::NoKeyword(String::new()).cure();
+    assert!(keywords().iter().all(|word| cure.contains(word)), "{cure}");
+}
+
+/// Pieces of lists: texts of them reach further than texts of any characters.
+const PIECES: [&str; 22] = [
+    "\n",
+    "\n  ",
+    "\n\t",
+    "\r",
+    " ",
+    "\u{3000}",
+    "#",
+    "striper-public-key:",
+    "0101010101010101010101010101010101010101010101010101010101010101",
+    "striper-public-key:0202020202020202020202020202020202020202020202020202020202020202 b",
+    "striper-public-key:0303030303030303030303030303030303030303030303030303030303030303 c",
+    "laptop",
+    "allow ",
+    "deny ",
+    "allow-private",
+    "a.org",
+    ":443",
+    "10.0.0.0/8",
+    "*",
+    "ä",
+    "\0",
+    "unix:/a",
+];
+
+quickcheck! {
+    fn any_row_of_pieces_is_a_list_or_a_mistake_in_one_of_its_lines(row: Vec<usize>) -> bool {
+        let text: String = row.iter().map(|piece| PIECES[piece % PIECES.len()]).collect();
+        match peers(&text) {
+            Ok(list) => list.len() <= text.matches(PUBLIC).count(),
+            Err(KeyError::Line(bad)) => {
+                let line = text.lines().nth(bad.number - 1);
+                let shown = bad.line.as_ref().map(|(line, range)| (Some(&**line), line.get(range.clone())));
+                shown.is_none_or(|(shown, part)| shown == line && part.is_some())
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 #[test]
@@ -109,8 +230,8 @@ fn a_list_over_the_limit_is_refused() {
 #[test]
 fn keys_that_could_never_meet_anybody_are_refused() {
     let (shared, private) = (key(KeyKind::Shared, 1), key(KeyKind::Private, 2));
-    let peer = vec![(PeerName::from("peer"), key(KeyKind::Private, 3).public().unwrap())];
-    let new = |own: &[&Key], peers: &[(PeerName, PublicKey)]| {
+    let peer = vec![listed("peer", key(KeyKind::Private, 3).public().unwrap())];
+    let new = |own: &[&Key], peers: &[Listed]| {
         Keys::new(own.iter().map(|key| named("k", (*key).clone())).collect(), peers.to_vec()).err()
     };
     assert_eq!(new(&[], &peer), Some(KeyError::NoKey));
@@ -126,8 +247,8 @@ fn keys_that_could_never_meet_anybody_are_refused() {
 #[test]
 fn a_private_key_that_is_its_own_peer_is_found() {
     let (own, peer) = (key(KeyKind::Private, 1), key(KeyKind::Private, 2));
-    let listed = [("me", &own), ("laptop", &peer)];
-    let list = listed.map(|(name, key)| (PeerName::from(name), key.public().unwrap()));
+    let list = [("me", &own), ("laptop", &peer)];
+    let list = list.map(|(name, key)| listed(name, key.public().unwrap()));
     let keys = Keys::new(vec![named("own", own)], list.to_vec()).unwrap();
     assert_eq!(keys.listed_own().map(|name| &**name).collect::<Vec<_>>(), ["me"]);
     let keys = Keys::new(vec![named("other", key(KeyKind::Private, 3))], list.to_vec()).unwrap();
@@ -139,7 +260,7 @@ fn everybody_is_called_by_a_name() {
     let (shared, private) = (key(KeyKind::Shared, 1), key(KeyKind::Private, 2));
     let peer = key(KeyKind::Private, 3).public().unwrap();
     let own = vec![named("site", shared.clone()), named("own", private.clone())];
-    let keys = Keys::new(own, vec![("laptop".into(), peer)]).unwrap();
+    let keys = Keys::new(own, vec![listed("laptop", peer)]).unwrap();
     let client = public_of(&shared.seed(Role::Client));
     assert_eq!(keys.client_name(&client).as_deref(), Some("site"));
     assert_eq!(keys.server_name(&client), None, "a client must not pass for a server");
