@@ -27,6 +27,7 @@ use line::Line;
 pub(crate) use options::{Declared, OPTIONS};
 use std::ffi::OsString;
 use values::SEE_HELP;
+pub(crate) use values::did_you_mean;
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
 pub(crate) fn parse(

@@ -76,8 +76,7 @@ pub(crate) async fn run(
 fn read_users(file: &Path) -> Result<Arc<Users>, Failure> {
     let failed = |cause: String, cure: &str| Failure {
         code: code::KEY,
-        cause: format!("{}: {cause}", file.display()),
-        cure: Some(cure.to_owned()),
+        ..Failure::usage(format!("{}: {cause}", file.display()), cure)
     };
     let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
     if mode & 0o077 != 0 {

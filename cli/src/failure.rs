@@ -1,5 +1,6 @@
 //! Failures that end the program: a cause, a cure, and an exit code for scripts.
 
+use crate::log::Value;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -30,15 +31,17 @@ pub(crate) struct Failure {
     pub code: u8,
     pub cause: String,
     pub cure: Option<String>,
+    /// Lines of a file with carets under what is wrong, for a person.
+    pub excerpt: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn usage(cause: impl Into<String>, cure: impl Into<String>) -> Self {
-        Failure { code: code::USAGE, cause: cause.into(), cure: Some(cure.into()) }
+        Failure { code: code::USAGE, cure: Some(cure.into()), ..Failure::unexpected(cause) }
     }
 
     pub(crate) fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
-        Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
+        Failure { code: code::CONFIG, ..Failure::usage(cause, cure) }
     }
 
     pub(crate) fn trace(path: &Path, error: &io::Error) -> Self {
@@ -58,24 +61,27 @@ impl Failure {
 
     /// The same with another cure, which has `FILE` and `FOLDER` in it.
     pub(crate) fn key_with(file: &Path, error: &KeyError, cure: &str) -> Self {
-        Failure {
-            code: code::KEY,
-            cause: format!("{}: {error}", file.display()),
-            cure: Some(with_names(cure, file)),
-        }
+        let cause = format!("{}: {error}", file.display());
+        Failure { code: code::KEY, ..Failure::usage(cause, with_names(cure, file)) }
     }
 
     pub(crate) fn unexpected(cause: impl Into<String>) -> Self {
-        Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None }
+        Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None, excerpt: None }
     }
 
     pub(crate) fn setting(error: &SettingsError) -> Self {
-        Failure { code: code::USAGE, cause: error.to_string(), cure: None }
+        Failure { code: code::USAGE, ..Failure::unexpected(error.to_string()) }
+    }
+
+    pub(crate) fn excerpt_field(&self) -> Option<(&'static str, Value)> {
+        self.excerpt.clone().map(|lines| ("excerpt", lines.into()))
     }
 
     pub(crate) fn tell(&self) {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
-        let text = format!("striper-cli: {}{}\n", printable(&self.cause), cure.unwrap_or_default());
+        let excerpt = self.excerpt.as_deref().map(|lines| format!("\n{lines}"));
+        let below = excerpt.into_iter().chain(cure).collect::<String>();
+        let text = format!("striper-cli: {}{below}\n", printable(&self.cause));
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
@@ -93,7 +99,7 @@ impl Failure {
             kind => (error.to_string(), files::cure(kind)),
         };
         let cause = format!("cannot listen on {}: {why}", path.display());
-        Failure { code: code::BIND, cause, cure: Some(with_names(cure, path)) }
+        Failure { code: code::BIND, ..Failure::usage(cause, with_names(cure, path)) }
     }
 
     pub(crate) fn bind(address: SocketAddr, error: &io::Error) -> Self {
@@ -125,14 +131,11 @@ impl Failure {
             ),
             _ => {
                 let cause = format!("cannot listen on {address}: {error}");
-                return Failure { code: code::BIND, cause, cure: None };
+                return Failure { code: code::BIND, ..Failure::unexpected(cause) };
             }
         };
-        Failure {
-            code: code::BIND,
-            cause: format!("cannot listen on {address}: {why}"),
-            cure: Some(cure),
-        }
+        let cause = format!("cannot listen on {address}: {why}");
+        Failure { code: code::BIND, ..Failure::usage(cause, cure) }
     }
 }
 

@@ -135,9 +135,12 @@ SECURITY
                           the peer, --peers PEERS
   To replace a key: -k OLD -k NEW on the server, then -k NEW -k OLD on the
   clients, then only NEW on the server, and at last on the clients.
-  SIGHUP makes -s and -c read all these files again. A peer whose key is no
-  longer listed is cut off. A file with a mistake changes nothing, and the log
-  says so.
+  Rules for one client:   indented lines below its key in PEERS. With an allow
+                          of its own it does not follow --allow. All --deny and
+                          its own deny hold.
+  SIGHUP makes -s and -c read all these files again, and --proxy-users. A peer
+  whose key is no longer listed is cut off. New rules are for new connections. A
+  file with a mistake changes nothing, and the log says so.
 
 LIMITS (of -s, set with --limit NAME=VALUE; with their defaults)
   handshakes              256     callers whose handshake is not finished

@@ -1,17 +1,19 @@
 //! Keys: `-k`, `--peers` and `--plain`, which SIGHUP reads again, and the commands that make keys.
 
-use crate::args::KeyOptions;
+use crate::args::{KeyOptions, did_you_mean};
+use crate::excerpt::excerpt;
 use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
-use crate::{events, files, output};
+use crate::{events, files, output, units};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use striper_runtime::HostPort;
 use striper_runtime::keys::{
-    FileUse, Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
+    FileUse, Key, KeyError, KeyKind, Keys, PeerName, keywords, peer_name, read_key, read_peers,
+    write_key,
 };
+use striper_runtime::{HostPort, Rules};
 
 impl KeyOptions {
     /// Reads the keys at the start, when at least one peer must be accepted.
@@ -58,7 +60,7 @@ impl KeyOptions {
         let peers = match &self.peers {
             Some(file) => {
                 let (path, _) = find(file, credentials());
-                read_peers(&path).map_err(|error| Failure::key(&path, &error))?
+                read_peers(&path).map_err(|error| bad_list(&path, &error))?
             }
             None => Vec::new(),
         };
@@ -73,12 +75,16 @@ impl KeyOptions {
     pub(crate) fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
-        let listed = match (keys.listed().len(), &self.peers) {
-            (_, None) => String::new(),
-            (1, _) => ", 1 peer".into(),
-            (count, _) => format!(", {count} peers"),
+        if self.peers.is_none() {
+            return format!("key {names}");
+        }
+        let listed = units::count(keys.listed().len(), "peer");
+        let with_rules = keys.listed().iter().filter(|peer| peer.rules != Rules::default()).count();
+        let ruled = match with_rules {
+            0 => String::new(),
+            count => format!(" ({count} with rules)"),
         };
-        format!("key {names}{listed}")
+        format!("key {names}, {listed}{ruled}")
     }
 }
 
@@ -97,7 +103,8 @@ pub(crate) fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
         Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
         Err(failure) => {
             let text = format!("the keys are not read again, and the earlier ones stay: {failure}");
-            log.warn("keys_not_read", text, &[]);
+            log.warn("keys_not_read", text, failure.excerpt_field().as_slice());
+            log.below(failure.excerpt.as_deref());
         }
     }
 }
@@ -158,6 +165,19 @@ fn unread(path: &Path, error: &KeyError) -> Failure {
         }
         _ => Failure::key(path, error),
     }
+}
+
+/// The failure if a list of peers can't be read, with its wrong line.
+fn bad_list(path: &Path, error: &KeyError) -> Failure {
+    let failure = Failure::key(path, error);
+    let KeyError::Line(bad) = error else { return failure };
+    let near = match &bad.error {
+        KeyError::NoKeyword(word) => did_you_mean(word, &keywords()),
+        _ => None,
+    };
+    let cure = near.map(|near| format!("did you mean {near}?")).or(failure.cure);
+    let excerpt = bad.line.as_ref().map(|(line, wrong)| excerpt(line, wrong.clone()));
+    Failure { cure, excerpt, ..failure }
 }
 
 fn credentials() -> Option<PathBuf> {

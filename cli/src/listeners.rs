@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use striper_core::Reason;
+use striper_runtime::keys::PublicKey;
 use striper_runtime::local::{Executor, Incoming, Listening};
 use striper_runtime::{Event, Limits, Listener, Pipe, Target};
 
@@ -41,21 +42,21 @@ struct Table {
 
 struct Known {
     number: u64,
-    /// The name of the client's key.
-    key: String,
+    /// The client's key, if clients need one.
+    key: Option<PublicKey>,
     /// Whether the session has no stripe, so that the client may be gone for good.
     stands_still: Box<dyn Fn() -> bool>,
     task: Task<()>,
 }
 
 impl Open {
-    fn of(&self, key: &str) -> usize {
+    fn of(&self, key: Option<PublicKey>) -> usize {
         self.0.known.borrow().values().filter(|known| known.key == key).count()
     }
 
     /// Closes a listener whose client has probably started again: the same key asks for the same
     /// address, and the session that has it stands still. Says whether there was one.
-    async fn close_stale(&self, address: SocketAddr, key: &str) -> bool {
+    async fn close_stale(&self, address: SocketAddr, key: Option<PublicKey>) -> bool {
         let stale = {
             let mut known = self.0.known.borrow_mut();
             let is_stale = |known: &Known| known.key == key && (known.stands_still)();
@@ -76,11 +77,11 @@ impl Open {
     }
 }
 
-/// The client of a listener, in the log.
-#[derive(Clone)]
+/// The client of a listener.
 struct Client {
-    key: String,
-    /// ` (key NAME)`, or nothing.
+    key: Option<PublicKey>,
+    /// The name of its key in the log, alone and as ` (key NAME)`. Both are empty without one.
+    name: String,
     whose: String,
 }
 
@@ -89,17 +90,18 @@ impl Listeners {
     pub(crate) async fn begin(self, incoming: Incoming) {
         let peer = incoming.peer();
         let client = Client {
-            key: peer.as_deref().unwrap_or_default().to_owned(),
+            key: incoming.key(),
+            name: peer.as_deref().unwrap_or_default().to_owned(),
             whose: events::key(peer.as_ref()),
         };
         let Target::Listen { address, .. } = *incoming.target() else { return };
-        let listener = match self.listen(address, &client.key, &incoming).await {
+        let listener = match self.listen(address, &client, &incoming).await {
             Ok(listener) => listener,
             Err((why, reason)) => {
                 let whose = &client.whose;
                 let text = format!("not listening on {address} for a client{whose}: {why}");
                 let fields = [
-                    ("key", client.key.into()),
+                    ("key", client.name.into()),
                     ("listen", address.to_string().into()),
                     ("error", why.into()),
                 ];
@@ -111,7 +113,7 @@ impl Listeners {
         let listening = incoming.listen(here.port()).await;
         let number = self.open.0.begun.get();
         self.open.0.begun.set(number + 1);
-        let (key, stands_still) = (client.key.clone(), Box::new(listening.probe()));
+        let (key, stands_still) = (client.key, Box::new(listening.probe()));
         let (open, ex) = (self.open.clone(), self.ex.clone());
         let task = ex.spawn(async move {
             self.attend(listener, listening, &client).await;
@@ -123,13 +125,13 @@ impl Listeners {
     async fn listen(
         &self,
         address: SocketAddr,
-        key: &str,
+        client: &Client,
         incoming: &Incoming,
     ) -> Result<Listener, (String, Reason)> {
-        if self.reach.rules.may_listen(address).is_none() {
+        if !self.may_listen(address, client) {
             return Err(("no --allow-listen rule allows it".into(), Reason::NotAllowed));
         }
-        if self.open.of(key) >= OF_A_KEY {
+        if self.open.of(client.key) >= OF_A_KEY {
             return Err((format!("it has {OF_A_KEY} listeners"), Reason::Unavailable));
         }
         let failed = |error: io::Error| (error.to_string(), reason(&error));
@@ -141,11 +143,12 @@ impl Listeners {
         };
         match bind().await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if !self.open.close_stale(address, key).await {
+                if !self.open.close_stale(address, client.key).await {
                     return Err(failed(error));
                 }
                 let text = format!("no longer listening on {address} for a lost client");
-                let fields = [("key", key.into()), ("listen", address.to_string().into())];
+                let name = client.name.as_str();
+                let fields = [("key", name.into()), ("listen", address.to_string().into())];
                 self.told.listener_ended(text, &fields);
                 bind().await.map_err(failed)
             }
@@ -153,10 +156,15 @@ impl Listeners {
         }
     }
 
+    /// By the rules of now: they may have been read again.
+    fn may_listen(&self, address: SocketAddr, client: &Client) -> bool {
+        self.reach.policy.of(client.key.as_ref()).may_listen(address).is_some()
+    }
+
     /// Carries the connections that come, until the client no longer wants them.
     async fn attend(&self, listener: Listener, mut listening: Listening, client: &Client) {
-        let (here, Client { key, whose }) = (listener.local_addr(), client);
-        let fields = [("key", key.as_str().into()), ("listen", here.to_string().into())];
+        let (here, Client { name, whose, .. }) = (listener.local_addr(), client);
+        let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
         self.told.listening(format!("listening on {here} for a client{whose}"), &fields);
         loop {
             let unwanted = async {
@@ -167,7 +175,7 @@ impl Listeners {
             else {
                 break;
             };
-            if self.reach.rules.may_listen(here).is_none() {
+            if !self.may_listen(here, client) {
                 break;
             }
             self.carry(pipe, from, here, client, &listening);
@@ -182,7 +190,7 @@ impl Listeners {
         mut pipe: impl Pipe + 'static,
         from: SocketAddr,
         here: SocketAddr,
-        Client { key, whose }: &Client,
+        Client { name: key, whose, .. }: &Client,
         listening: &Listening,
     ) {
         let entry = self.connections.begin();

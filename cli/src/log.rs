@@ -146,6 +146,13 @@ impl Log {
         });
     }
 
+    /// Prints lines below the last one, for a person alone. They must be printable.
+    pub(crate) fn below(&self, lines: Option<&str>) {
+        if let (LogFormat::Human, Some(lines)) = (self.format, lines) {
+            self.writer.line(&format!("{lines}\n"));
+        }
+    }
+
     pub(crate) fn debug(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Debug, event, text, fields);
     }

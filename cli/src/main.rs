@@ -10,6 +10,7 @@ mod congestion;
 mod demo;
 mod endpoint;
 mod events;
+mod excerpt;
 mod failure;
 mod files;
 mod help;
@@ -18,6 +19,7 @@ mod listeners;
 mod live;
 mod log;
 mod output;
+mod policy;
 mod reach;
 mod relay;
 mod server;
@@ -112,10 +114,12 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
     let cure = failure.cure.as_deref().unwrap_or_default();
-    let fields = [("code", u64::from(failure.code).into()), ("cure", cure.into())];
+    let mut fields = vec![("code", u64::from(failure.code).into()), ("cure", cure.into())];
+    fields.extend(failure.excerpt_field());
     match format {
         LogFormat::Human => log.error("failed", failure, &[]),
         LogFormat::Json => log.error("failed", &failure.cause, &fields),
     }
+    log.below(failure.excerpt.as_deref());
     failure.code
 }

@@ -1,6 +1,7 @@
 //! The targets that a server connects flows to: its own, and those that clients may name.
 
 use crate::clock;
+use crate::policy::Policy;
 use crate::service::within;
 use async_net::unix::UnixStream;
 use std::cell::RefCell;
@@ -12,10 +13,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Reason;
+use striper_runtime::keys::PublicKey;
 use striper_runtime::local::Executor;
 use striper_runtime::{
-    Denied, DialError, HostPort, Pipe, Rules, StreamPipe, Target, TcpPipe, dial_addresses,
-    dial_tcp, resolve_host,
+    Denied, DialError, HostPort, Pipe, StreamPipe, Target, dial_addresses, dial_tcp, resolve_host,
 };
 
 /// The most look-ups of names at a time, and of these for one key. Each keeps a thread busy until
@@ -28,7 +29,7 @@ pub(crate) struct Reach {
     pub ex: Executor,
     /// The target of flows that name none.
     pub own: Option<HostPort>,
-    pub rules: Rules,
+    pub policy: Policy,
     pub limit: Duration,
     pub lookups: Lookups,
 }
@@ -65,6 +66,20 @@ impl Drop for Lookup {
     }
 }
 
+/// The client that asks for a target.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// The name of its key, or nothing.
+    pub name: &'a str,
+    pub key: Option<&'a PublicKey>,
+}
+
+/// A target that was reached, and the rule that allows it. The default target has none.
+pub(crate) struct Reached {
+    pub pipe: Box<dyn Pipe>,
+    pub rule: Option<String>,
+}
+
 /// Why a target was not reached.
 #[derive(Clone, Debug)]
 pub(crate) enum Unreached {
@@ -88,6 +103,14 @@ impl fmt::Display for Unreached {
 }
 
 impl Unreached {
+    /// The rule that denied it.
+    pub(crate) fn rule(&self) -> Option<&str> {
+        match self {
+            Unreached::Denied(Denied::By(rule)) => Some(rule),
+            _ => None,
+        }
+    }
+
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Unreached::NoTarget | Unreached::Denied(_) => Reason::NotAllowed,
@@ -106,33 +129,42 @@ impl Reach {
         }
     }
 
-    /// Connects to the target of a flow of the key `whose`. The rules decide on the address that is
-    /// then dialled, so a name can't change its meaning between the decision and the dial.
+    /// Connects to the target of a flow. The rules decide on the address that is then dialled, so a
+    /// name can't change its meaning between the decision and the dial. Rules that change during a
+    /// look-up count.
     pub(crate) async fn dial(
         &self,
         target: &Target,
-        whose: &str,
-    ) -> Result<Box<dyn Pipe>, Unreached> {
+        client: Asking<'_>,
+    ) -> Result<Reached, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
-                let dialled = dial_tcp(own, self.limit).await;
-                return dialled.map(boxed).map_err(Unreached::Dial);
+                let pipe = dial_tcp(own, self.limit).await.map_err(Unreached::Dial)?;
+                return Ok(Reached { pipe: Box::new(pipe), rule: None });
             }
-            (Target::Unix(path), _) => return self.dial_unix(path).await,
+            (Target::Unix(path), _) => return self.dial_unix(path, client).await,
             (Target::Host(asked), _) => asked,
             _ => return Err(Unreached::NoTarget),
         };
-        self.rules.may_resolve(asked).map_err(Unreached::Denied)?;
+        self.policy.of(client.key).may_resolve(asked).map_err(Unreached::Denied)?;
         let begun = clock::now();
-        let addresses = self.look_up(asked, whose).await?;
-        let allowed = self.allowed(asked, &addresses)?;
+        let addresses = self.look_up(asked, client.name).await?;
+        let (allowed, rules) = self.allowed(asked, &addresses, client)?;
         let left = self.limit.saturating_sub(clock::now().duration_since(begun));
-        dial_addresses(allowed, left).await.map(boxed).map_err(Unreached::Dial)
+        let pipe = dial_addresses(allowed.clone(), left).await.map_err(Unreached::Dial)?;
+        // A socket that was reset already has no address any more.
+        let only = (allowed.len() == 1).then(|| allowed[0]);
+        let to = pipe.info().peer_addr().or(only).map(|to| to.ip());
+        let rule = allowed.iter().zip(rules).find(|(address, _)| Some(address.ip()) == to);
+        let rule = rule.map(|(_, rule)| rule);
+        Ok(Reached { pipe: Box::new(pipe), rule })
     }
 
-    async fn dial_unix(&self, path: &str) -> Result<Box<dyn Pipe>, Unreached> {
-        self.rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?;
-        dial_path(path, self.limit).await.map_err(Unreached::Dial)
+    async fn dial_unix(&self, path: &str, client: Asking<'_>) -> Result<Reached, Unreached> {
+        let rules = self.policy.of(client.key);
+        let rule = rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?.to_string();
+        let pipe = dial_path(path, self.limit).await.map_err(Unreached::Dial)?;
+        Ok(Reached { pipe, rule: Some(rule) })
     }
 
     /// A look-up goes on when its time is over, and counts until it has ended.
@@ -152,20 +184,26 @@ impl Reach {
         addresses.unwrap_or(Err(DialError::TimedOut)).map_err(Unreached::Dial)
     }
 
+    /// The addresses that are allowed, and the rule for each.
     fn allowed(
         &self,
         asked: &HostPort,
         addresses: &[SocketAddr],
-    ) -> Result<Vec<SocketAddr>, Unreached> {
-        let (mut allowed, mut denied) = (Vec::new(), None);
+        client: Asking<'_>,
+    ) -> Result<(Vec<SocketAddr>, Vec<String>), Unreached> {
+        let rules = self.policy.of(client.key);
+        let (mut allowed, mut denied) = ((Vec::new(), Vec::new()), None);
         for address in addresses {
-            match self.rules.check(asked, *address, is_own) {
-                Ok(_) => allowed.push(*address),
+            match rules.check(asked, *address, is_own) {
+                Ok(rule) => {
+                    allowed.0.push(*address);
+                    allowed.1.push(rule.to_string());
+                }
                 Err(why) => denied = Some(why),
             }
         }
         match denied {
-            Some(denied) if allowed.is_empty() => Err(Unreached::Denied(denied)),
+            Some(denied) if allowed.0.is_empty() => Err(Unreached::Denied(denied)),
             _ => Ok(allowed),
         }
     }
@@ -174,7 +212,9 @@ impl Reach {
 /// Connects to a target that this side's user has named. No rule is about it.
 pub(crate) async fn dial_own(target: &Target, limit: Duration) -> Result<Box<dyn Pipe>, Unreached> {
     match target {
-        Target::Host(host) => dial_tcp(host, limit).await.map(boxed),
+        Target::Host(host) => {
+            dial_tcp(host, limit).await.map(|pipe| Box::new(pipe) as Box<dyn Pipe>)
+        }
         Target::Unix(path) => dial_path(path, limit).await,
         _ => return Err(Unreached::NoTarget),
     }
@@ -185,10 +225,6 @@ async fn dial_path(path: &str, limit: Duration) -> Result<Box<dyn Pipe>, DialErr
     let connected = within(limit, UnixStream::connect(path)).await;
     let socket = connected.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))?;
     Ok(Box::new(StreamPipe::new(socket.clone(), socket)))
-}
-
-fn boxed(pipe: TcpPipe) -> Box<dyn Pipe> {
-    Box::new(pipe)
 }
 
 /// Whether an address is one of this machine: no other can be bound.

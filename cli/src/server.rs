@@ -5,7 +5,8 @@ use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::{Level, Log};
-use crate::reach::{Lookups, Reach, Unreached};
+use crate::policy::Policy;
+use crate::reach::{Asking, Lookups, Reach, Reached, Unreached};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
@@ -28,6 +29,8 @@ pub(crate) async fn run(
     }
     let mut stop = Stop::listen(log)?;
     let keys = options.keys.begin(log)?;
+    let policy = Policy::new(options.rules.clone(), keys.as_ref());
+    ensure_targets(target, &policy, &options.keys)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
@@ -47,15 +50,12 @@ pub(crate) async fn run(
     let reach = Reach {
         ex: ex.clone(),
         own: target.cloned(),
-        rules: options.rules.clone(),
+        policy: policy.clone(),
         limit: options.connect_timeout,
         lookups: Lookups::default(),
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
-    stop.on_reread({
-        let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());
-        move || keys::reread(&log, &options, |keys| server.set_keys(keys.clone()))
-    });
+    stop.on_reread(reread(log, &options.keys, &server, policy));
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let server = server.clone();
@@ -85,6 +85,46 @@ pub(crate) async fn run(
     Ok(code)
 }
 
+/// Reads keys and the rules beside them again.
+fn reread(log: &Log, options: &KeyOptions, server: &Server, policy: Policy) -> impl Fn() + use<> {
+    let (log, options, server) = (log.clone(), options.clone(), server.clone());
+    move || {
+        keys::reread(&log, &options, |keys| {
+            server.set_keys(keys.clone());
+            policy.set(keys);
+        });
+    }
+}
+
+/// The failure if nothing could be reached, or an option of the command line does nothing.
+fn ensure_targets(
+    target: Option<&HostPort>,
+    policy: &Policy,
+    keys: &KeyOptions,
+) -> Result<(), Failure> {
+    if let Some(option) = policy.idle_option() {
+        let cause = format!("{option} does nothing without --allow");
+        return Err(Failure::usage(cause, "add --allow RULE, or leave it out"));
+    }
+    if target.is_some() || policy.allows_some() || policy.allows_listeners() {
+        return Ok(());
+    }
+    let (list, or_list) = match &keys.peers {
+        Some(list) => {
+            let list = format!(", and no allow is in {}", list.display());
+            (list, ", or indented below a key in that file: allow RULE")
+        }
+        None => (String::new(), ""),
+    };
+    Err(Failure::usage(
+        format!("this server would reach nothing: it has no TARGET and no --allow{list}"),
+        format!(
+            "name a TARGET behind LISTEN, such as localhost:22, or let clients name theirs: \
+             --allow RULE{or_list}"
+        ),
+    ))
+}
+
 pub(crate) fn server_options(options: &Options) -> ServerOptions {
     let mut server = ServerOptions::default();
     server.session = Config { scheduler: options.scheduler, ..options.limits.engine };
@@ -112,21 +152,28 @@ async fn connect(
     reach: Rc<Reach>,
     entry: Entry,
 ) {
-    let peer = incoming.peer();
+    let (peer, key) = (incoming.peer(), incoming.key());
     let whose = events::key(peer.as_ref());
-    let key = peer.as_deref().unwrap_or_default();
+    let client = Asking { name: peer.as_deref().unwrap_or_default(), key: key.as_ref() };
     let target = incoming.target().clone();
     let named = reach.name(&target);
     let name = format!("connection {}{whose} to {named}", entry.number);
-    let fields =
-        [("connection", entry.number.into()), ("key", key.into()), ("target", named.into())];
+    let fields = [
+        ("connection", entry.number.into()),
+        ("key", client.name.into()),
+        ("target", named.into()),
+    ];
+    let with_rule = |rule: Option<&str>| {
+        let rule = rule.map(|rule| ("rule", rule.into()));
+        fields.iter().cloned().chain(rule).collect::<Vec<_>>()
+    };
     let dialled = match incoming.ensure_room() {
         Ok(()) => {
             let gone = async {
                 incoming.unwanted().await;
                 None
             };
-            or(gone, async { Some(reach.dial(&target, key).await) }).await
+            or(gone, async { Some(reach.dial(&target, client).await) }).await
         }
         Err(error) => Some(Err(Unreached::Dial(DialError::from(error)))),
     };
@@ -136,13 +183,14 @@ async fn connect(
         return told.gone(Level::Info, text, &fields);
     };
     match dialled {
-        Ok(pipe) => {
-            told.opened(&name, &fields);
+        Ok(Reached { pipe, rule }) => {
+            told.opened(&name, &with_rule(rule.as_deref()));
             let report = incoming.carry(pipe).await;
             told.ended(&name, entry.number, &report);
         }
         Err(why) => {
-            let fields = [&fields[..], &[("error", why.to_string().into())]].concat();
+            let mut fields = with_rule(why.rule());
+            fields.push(("error", why.to_string().into()));
             let cure = match &why {
                 Unreached::Dial(error) => events::lack_of_files(error),
                 _ => "",
@@ -161,13 +209,13 @@ fn announce(
     [congestion, key]: [String; 2],
 ) {
     let own = reach.own.as_ref().map(HostPort::to_string);
-    let named = (!reach.rules.is_empty()).then(|| "targets that clients name".to_owned());
+    let named = reach.policy.allows_some().then(|| "targets that clients name".to_owned());
     let target = own.into_iter().chain(named).collect::<Vec<_>>().join(" and ");
     let mut text = format!("ready: listening on {here} for stripes ({congestion}, {key})");
     if !target.is_empty() {
         text += &format!(", connecting to {target}");
     }
-    if reach.rules.allow_listeners() {
+    if reach.policy.allows_listeners() {
         text += ", listening for clients (-R)";
     }
     let fields = [

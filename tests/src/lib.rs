@@ -21,6 +21,7 @@ pub mod binary;
 mod event;
 mod folder;
 pub mod fuzz;
+pub mod listed;
 mod origin;
 mod pattern;
 mod process;

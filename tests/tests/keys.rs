@@ -5,54 +5,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
+use striper_tests::listed::{Listed, keygen, pubkey};
 use striper_tests::{
     Event, Finished, Origin, Proxy, TempDir, exchange, expect_reset, expect_reset_at, run, skip,
     try_connect,
 };
 
-fn keygen(folder: &TempDir, name: &str, options: &[&str]) -> String {
-    let file = folder.text(name);
-    run(&[&["keygen", &file], options].concat(), &[]).success();
-    file
+/// A server in front of the origin that accepts these clients.
+fn listed<const N: usize>(origin: &Origin, names: [&str; N]) -> (Listed, [String; N]) {
+    let target = origin.addr().to_string();
+    Listed::start(&["-s", "127.0.0.1:0", &target], names.map(|name| (name, "")))
 }
 
-fn pubkey(file: &str) -> String {
-    run(&["pubkey", file], &[]).success()
-}
-
-/// A server that accepts clients with a key each.
-struct Listed {
-    _folder: TempDir,
-    server: Proxy,
-    /// The list of accepted clients.
-    clients: String,
-    servers: String,
-}
-
-impl Listed {
-    /// Also returns the files of the clients' keys.
-    fn new<const N: usize>(origin: &Origin, names: [&str; N]) -> (Listed, [String; N]) {
-        let folder = TempDir::create();
-        let own = keygen(&folder, "own.key", &["--pair"]);
-        let keys = names.map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
-        let lines: String = keys.iter().map(|key| pubkey(key)).collect();
-        let clients = folder.write("clients", format!("# accepted\n{lines}"));
-        let servers = folder.write("servers", pubkey(&own));
-        let server = Proxy::server(origin.addr(), &["-k", &own, "--peers", &clients]);
-        (Listed { _folder: folder, server, clients, servers }, keys)
-    }
-
-    fn client(&self, key: &str, options: &[&str]) -> Proxy {
-        let keys = ["-k", key, "--peers", &self.servers];
-        Proxy::client(self.server.addr(), &[&keys, options].concat())
-    }
-
-    /// Writes the list of clients anew and has the server read it.
-    fn list(&self, content: &str, event: &str) -> Event {
-        fs::write(&self.clients, content).unwrap();
-        self.server.hang_up();
-        self.server.wait_for(event)
-    }
+fn client(listed: &Listed, key: &str, options: &[&str]) -> Proxy {
+    Proxy::client(listed.server.addr(), &[&listed.keys(key), options].concat())
 }
 
 fn assert_carries(client: &Proxy, origin: &Origin) {
@@ -81,8 +47,8 @@ fn one_key_file_on_both_sides_is_enough() {
 #[test]
 fn a_list_that_is_read_again_cuts_off_the_clients_that_are_not_in_it() {
     let origin = Origin::start();
-    let (listed, keys) = Listed::new(&origin, ["laptop", "backup"]);
-    let [laptop, backup] = keys.each_ref().map(|key| listed.client(key, &[]));
+    let (listed, keys) = listed(&origin, ["laptop", "backup"]);
+    let [laptop, backup] = keys.each_ref().map(|key| client(&listed, key, &[]));
     let is_laptop = |event: &Event| event.is("session_started") && event.text("key") == "laptop";
     listed.server.wait_for_any("a session of the laptop", is_laptop);
     let (mut cut, _target) = laptop.open(&origin);
@@ -99,8 +65,8 @@ fn a_list_that_is_read_again_cuts_off_the_clients_that_are_not_in_it() {
 #[test]
 fn the_last_client_of_a_list_is_cut_off_too() {
     let origin = Origin::start();
-    let (listed, [key]) = Listed::new(&origin, ["laptop"]);
-    let client = listed.client(&key, &[]);
+    let (listed, [key]) = listed(&origin, ["laptop"]);
+    let client = client(&listed, &key, &[]);
     let (mut cut, _target) = client.open(&origin);
     let told = listed.list("# nobody\n", "keys_read");
     assert!(told.text("message").contains("no peer is accepted"), "{told}");
@@ -118,13 +84,13 @@ const FILES: u64 = 240;
 #[test]
 fn stripes_of_one_key_leave_descriptors_to_others() {
     let origin = Origin::start();
-    let (listed, [greedy, modest]) = Listed::new(&origin, ["greedy", "modest"]);
+    let (listed, [greedy, modest]) = listed(&origin, ["greedy", "modest"]);
     listed.server.limit_files(FILES);
-    let _greedy = [(); 4].map(|()| listed.client(&greedy, &["-n", "64"]));
+    let _greedy = [(); 4].map(|()| client(&listed, &greedy, &["-n", "64"]));
     listed.server.wait_for_any("a stripe too many", |event| {
         event.is("stripe_refused") && event.text("error").contains("no more stripes")
     });
-    let modest = listed.client(&modest, &[]);
+    let modest = client(&listed, &modest, &[]);
     assert_carries(&modest, &origin);
     modest.wait_for_all_stripes();
 }
@@ -132,13 +98,13 @@ fn stripes_of_one_key_leave_descriptors_to_others() {
 #[test]
 fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     let origin = Origin::start();
-    let (listed, [greedy, modest]) = Listed::new(&origin, ["greedy", "modest"]);
+    let (listed, [greedy, modest]) = listed(&origin, ["greedy", "modest"]);
     listed.server.limit_files(FILES);
     thread::spawn(move || {
         let greet = |mut stream: TcpStream| stream.write_all(b"!").map(|()| stream);
         let _kept: Vec<_> = origin.incoming().map(greet).collect();
     });
-    let greedy = listed.client(&greedy, &[]);
+    let greedy = client(&listed, &greedy, &[]);
     greedy.wait_for_all_stripes();
     // Some may be reset before this end knows that it was connected.
     let _all: Vec<_> = (0..300).map(|_| try_connect(greedy.addr())).collect();
@@ -146,7 +112,7 @@ fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     greedy.wait_for_any("a refusal", |event| {
         event.is("connection_ended") && event.text("end") == "refused"
     });
-    let modest = listed.client(&modest, &[]);
+    let modest = client(&listed, &modest, &[]);
     modest.wait_for_all_stripes();
     let mut greeting = [0; 1];
     modest.connect().read_exact(&mut greeting).unwrap();

@@ -46,7 +46,10 @@ pub(super) fn assemble(
             Ok(Command::Pubkey { file: key_file(chosen, words)?.ok_or_else(none)?.into() })
         }
         Verb::Client if takes_ways => client(chosen, words, &given.ways),
-        Verb::Server if words.len() == 1 && given.rules.allow_any() => {
+        // The list of peers may have rules, so the server itself looks for a target.
+        Verb::Server
+            if words.len() == 1 && (chosen.name == "server" || given.rules.allow_any()) =>
+        {
             let listen = endpoint::listen(&words[0]).map_err(|bad| wrong_address("LISTEN", bad))?;
             Ok(Command::Server { listen, target: None })
         }

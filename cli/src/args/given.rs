@@ -52,10 +52,6 @@ impl Given {
             let cause = "--verbose and --quiet can't be used together";
             return Err(Failure::usage(cause, "choose one of them"));
         }
-        if self.rules.have_idle_part() {
-            let cause = "--deny and --allow-private do nothing without --allow";
-            return Err(Failure::usage(cause, "add --allow RULE, or leave them out"));
-        }
         let is_proxy = |way: &Way| matches!(way, Way::Proxy { .. });
         if self.proxy_users.is_some() && !self.ways.iter().any(is_proxy) {
             let cause = "--proxy-users is for programs that use -D, and there is none";

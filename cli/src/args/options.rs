@@ -68,7 +68,7 @@ pub(crate) const OPTIONS: &[Declared] = &[
         repeats: false,
         commands: &[Verb::Client],
         text: "with -D: only programs with one of these names and passwords, USER:PASSWORD in \
-               each line",
+               each line. SIGHUP reads it again",
     },
     Declared {
         short: Some('T'),
@@ -204,7 +204,8 @@ pub(crate) const OPTIONS: &[Declared] = &[
         repeats: false,
         commands: STRIPED,
         text: "with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY \
-               NAME",
+               NAME. Indented lines below a key are rules for that client alone: allow RULE, deny \
+               RULE or allow-private",
     },
     Declared {
         short: None,

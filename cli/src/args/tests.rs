@@ -285,7 +285,6 @@ fn a_wrong_command_line_has_its_cause() {
         ("", "the command is missing"),
         ("-s", "-s needs LISTEN and CONNECT"),
         ("-s 7650", "-s needs CONNECT"),
-        ("server 7650", "server needs TARGET"),
         ("client", "client needs SERVER"),
         ("client a:1", "at least one way in"),
         ("-c 1 a:2 -L 3", "-L is for the command client"),

@@ -81,7 +81,7 @@ pub(super) fn positive_time(word: &str) -> Result<Duration, String> {
 }
 
 /// The nearest of `names`, if the word is probably a typing error of it.
-pub(super) fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let near = |name: &str| {
         let name = name.to_lowercase();

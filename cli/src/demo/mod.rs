@@ -11,9 +11,10 @@ mod route;
 mod screen;
 
 use crate::args::Options;
-use crate::failure::{Failure, code};
+use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::{Log, Verbosity};
+use crate::policy::Policy;
 use crate::reach::{Lookups, Reach};
 use crate::service::{Connections, within};
 use crate::ways::{Door, Inside};
@@ -240,8 +241,8 @@ impl<'a> Stage<'a> {
         let target = HostPort::from(origin.address);
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
-        let (rules, lookups) = (Rules::default(), Lookups::default());
-        let reach = Rc::new(Reach { ex: ex.clone(), own: Some(target), rules, limit, lookups });
+        let (policy, lookups) = (Policy::new(Rules::default(), None), Lookups::default());
+        let reach = Rc::new(Reach { ex: ex.clone(), own: Some(target), policy, limit, lookups });
         let listeners = Listeners {
             ex: ex.clone(),
             told,
@@ -290,10 +291,11 @@ impl<'a> Stage<'a> {
         };
         let arrived =
             smol::future::or(origin::fetch(address, size, &progress, SILENCE), looking).await;
-        let arrived = arrived.map_err(|error| Failure {
-            code: code::UNEXPECTED,
-            cause: format!("the transfer over {} failed: {error}", units::count(stripes, "stripe")),
-            cure: Some("run striper-cli demo -v for details".into()),
+        let arrived = arrived.map_err(|error| {
+            let stripes = units::count(stripes, "stripe");
+            let cause = format!("the transfer over {stripes} failed: {error}");
+            let cure = "run striper-cli demo -v for details";
+            Failure { cure: Some(cure.into()), ..Failure::unexpected(cause) }
         })?;
         let time = begin.elapsed();
         client.shutdown(Duration::from_secs(1)).await;

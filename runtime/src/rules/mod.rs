@@ -75,6 +75,11 @@ impl Rules {
         self.listen.iter().find(|rule| rule.fits(address)).map(|rule| &**rule)
     }
 
+    /// Whether something is denied.
+    pub fn deny_some(&self) -> bool {
+        !self.deny.is_empty()
+    }
+
     /// Whether clients may name some target, or have this machine listen somewhere.
     pub fn allow_any(&self) -> bool {
         !self.is_empty() || self.allow_listeners()

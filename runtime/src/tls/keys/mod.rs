@@ -227,7 +227,8 @@ impl Keys {
         self.peers.iter().filter(move |peer| own(peer.key)).map(|peer| &peer.name)
     }
 
-    /// The peers that are listed, each with its own rules. Who opens flows for a peer applies them.
+    /// The peers that are listed, each with its own rules. These are for the program that connects
+    /// flows to targets: nothing here applies them.
     pub fn listed(&self) -> &[Listed] {
         &self.peers
     }

@@ -205,8 +205,9 @@ quickcheck! {
             Ok(list) => list.len() <= text.matches(PUBLIC).count(),
             Err(KeyError::Line(bad)) => {
                 let line = text.lines().nth(bad.number - 1);
-                let shown = bad.line.as_ref().map(|(line, range)| (Some(&**line), line.get(range.clone())));
-                shown.is_none_or(|(shown, part)| shown == line && part.is_some())
+                bad.line.is_none_or(|(shown, range)| {
+                    line == Some(&*shown) && shown.get(range).is_some()
+                })
             }
             Err(_) => false,
         }
