@@ -60,9 +60,36 @@ pub(crate) fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
 
 const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 \
                             or [::1]:2222 (a bare port is loopback)";
-const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
 
+/// The place of an address. The cure of a mistake has only what may stand there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A word of the command line, behind LISTEN.
+    Word,
+    /// The target in an option.
+    Option,
+}
+
+impl Place {
+    fn forms(self) -> &'static str {
+        match self {
+            Place::Word => "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT",
+            Place::Option => "write HOST:PORT, [V6ADDR]:PORT or unix:/PATH",
+        }
+    }
+}
+
+/// Reads CONNECT.
 pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
+    read(word, Place::Word)
+}
+
+/// Reads the target in an option.
+pub(crate) fn named(word: &str) -> Result<HostPort, BadAddress> {
+    read(word, Place::Option)
+}
+
+fn read(word: &str, place: Place) -> Result<HostPort, BadAddress> {
     if let Some((scheme, rest)) = word.split_once("://") {
         let rest = rest.split('/').next().unwrap_or_default();
         let example = match (rest.contains(':'), scheme) {
@@ -75,12 +102,12 @@ pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
     }
     if let Some(rest) = word.strip_prefix('[') {
         let Some((inner, digits)) = rest.split_once("]:") else {
-            return bad(format!("\"{word}\" has no port"), CONNECT_FORMS);
+            return bad(format!("\"{word}\" has no port"), place.forms());
         };
         if !is_v6(inner) {
-            return bad(format!("\"{inner}\" is not an IPv6 address"), CONNECT_FORMS);
+            return bad(format!("\"{inner}\" is not an IPv6 address"), place.forms());
         }
-        return target(inner, digits);
+        return target(inner, digits, place);
     }
     if word.contains(',') {
         return bad(
@@ -89,25 +116,26 @@ pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
         );
     }
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        let order = if place == Place::Word { "; it comes after LISTEN" } else { "" };
         return bad(
             format!("\"{word}\" is a port without a host"),
-            format!("write HOST:{word}, such as localhost:{word}; it comes after LISTEN"),
+            format!("write HOST:{word}, such as localhost:{word}{order}"),
         );
     }
     match word.split_once(':') {
-        None => bad(format!("\"{word}\" has no port"), CONNECT_FORMS),
+        None => bad(format!("\"{word}\" has no port"), place.forms()),
         Some((_, rest)) if rest.contains(':') => bad(
             format!("\"{word}\" has more than one colon"),
             "put an IPv6 address into brackets: [V6ADDR]:PORT",
         ),
-        Some((name, digits)) => target(host(name)?, digits),
+        Some((name, digits)) => target(host(name, place)?, digits, place),
     }
 }
 
 pub(crate) fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if is_v6(inner) {
-        return target(inner, digits);
+        return target(inner, digits, Place::Word);
     }
     if name.contains(',') {
         return bad(
@@ -121,14 +149,14 @@ pub(crate) fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAdd
             "write either HOST:PORT or HOST PORT",
         );
     }
-    target(host(name)?, digits)
+    target(host(name, Place::Word)?, digits, Place::Word)
 }
 
 fn is_v6(text: &str) -> bool {
     text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
+fn target(host: &str, digits: &str, place: Place) -> Result<HostPort, BadAddress> {
     let port = port(digits, 1)?;
     let stands_for_all = match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_unspecified(),
@@ -140,7 +168,14 @@ fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
             format!(
                 "{host} means all addresses of this machine, and is not an address to connect to"
             ),
-            format!("write localhost:{port} for this machine; LISTEN comes before CONNECT"),
+            match place {
+                Place::Word => {
+                    format!("write localhost:{port} for this machine; LISTEN comes before CONNECT")
+                }
+                Place::Option => {
+                    format!("write localhost:{port} for the server's machine, or name the host")
+                }
+            },
         );
     }
     Ok(HostPort { host: host.to_owned(), port })
@@ -179,9 +214,9 @@ pub(crate) fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
     there == here || (there.is_loopback() && all_of_its_kind)
 }
 
-fn host(name: &str) -> Result<&str, BadAddress> {
+fn host(name: &str, place: Place) -> Result<&str, BadAddress> {
     if name.is_empty() {
-        return bad("the host is missing", CONNECT_FORMS);
+        return bad("the host is missing", place.forms());
     }
     if let Some((user, rest)) = name.split_once('@') {
         return bad(
@@ -191,7 +226,7 @@ fn host(name: &str) -> Result<&str, BadAddress> {
     }
     // Names of the DNS and of /etc/hosts, but no options and no paths.
     if !name.chars().all(|c| c.is_alphanumeric() || "-_.%".contains(c)) || name.starts_with('-') {
-        return bad(format!("\"{name}\" is not a host name or address"), CONNECT_FORMS);
+        return bad(format!("\"{name}\" is not a host name or address"), place.forms());
     }
     Ok(name)
 }

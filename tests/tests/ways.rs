@@ -241,9 +241,29 @@ fn options_that_would_do_nothing_are_errors() {
         ("client 127.0.0.1:1 -L 0 --proxy-users x", "-D"),
         ("client 127.0.0.1:1 -W a:1 -D 0", "another client"),
     ] {
-        let finished = run(&line.split(' ').collect::<Vec<_>>(), &[]);
-        assert_eq!(finished.code, Some(2), "{line}: {}", finished.stderr);
-        assert!(finished.stderr.contains(part), "{line}: {}", finished.stderr);
+        assert_usage(line, &[part]);
+    }
+}
+
+/// This command line is an error that has these parts.
+fn assert_usage(line: &str, parts: &[&str]) {
+    let finished = run(&line.split(' ').collect::<Vec<_>>(), &[]);
+    assert_eq!(finished.code, Some(2), "{line}: {}", finished.stderr);
+    for part in parts {
+        assert!(finished.stderr.contains(part), "{part} is not in: {line}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_way_or_a_rule_has_a_cure_that_fits() {
+    for (line, parts) in [
+        ("client a:1 -D 1080:localhost:22", &["-D takes only [ADDR:]PORT", "-L 1080:"][..]),
+        ("client a:1 -W a", &["\"a\" has no port", "write HOST:PORT, [V6ADDR]:PORT or unix:/PATH"]),
+        ("client a:1 -L 8080:0.0.0.0:80", &["localhost:80 for the server's machine"]),
+        ("server 0 --allow a:80,b:90", &["these are several rules", "repeat --allow"]),
+        ("server 0", &["no TARGET", "no --allow", "name a TARGET", "--allow RULE"]),
+    ] {
+        assert_usage(line, parts);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
     }
     if word.starts_with(['/', '.']) {
         let (path, target) = match word.split_once(':') {
-            Some((path, target)) => (path, Target::Host(endpoint::connect(target)?)),
+            Some((path, target)) => (path, Target::Host(endpoint::named(target)?)),
             None => (word, Target::Default),
         };
         return Ok(Way::Forward { listen: Place::Unix(PathBuf::from(path)), target });
@@ -24,14 +24,14 @@ pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
     let parts = fields(word);
     let (listen, target) = match parts[..] {
         // A port is no address to listen on: the target lacks its own.
-        [port, target] if is_number(port) => (port, Target::Host(endpoint::connect(target)?)),
+        [port, target] if is_number(port) => (port, Target::Host(endpoint::named(target)?)),
         [_] | [_, _] => (word, Target::Default),
         [port, ..] if parts.len() == 3 => {
-            (port, Target::Host(endpoint::connect(&word[port.len() + 1..])?))
+            (port, Target::Host(endpoint::named(&word[port.len() + 1..])?))
         }
         [address, port, ..] if parts.len() == 4 => {
             let listen = address.len() + 1 + port.len();
-            (&word[..listen], Target::Host(endpoint::connect(&word[listen + 1..])?))
+            (&word[..listen], Target::Host(endpoint::named(&word[listen + 1..])?))
         }
         _ => {
             return Err(BadAddress {
@@ -47,12 +47,25 @@ pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
 
 /// Reads `-D`.
 pub(super) fn proxy(word: &str) -> Result<Way, BadAddress> {
-    Ok(Way::Proxy { listen: endpoint::listen(word)? })
+    let listen = endpoint::listen(word).map_err(|bad| without_target("-D", word, bad))?;
+    Ok(Way::Proxy { listen })
 }
 
 /// Reads `-T`.
 pub(super) fn transparent(word: &str) -> Result<Way, BadAddress> {
-    Ok(Way::Transparent { listen: endpoint::listen(word)? })
+    let listen = endpoint::listen(word).map_err(|bad| without_target("-T", word, bad))?;
+    Ok(Way::Transparent { listen })
+}
+
+/// The mistake of a way that takes no target.
+fn without_target(option: &str, word: &str, bad: BadAddress) -> BadAddress {
+    match forward(word) {
+        Ok(Way::Forward { target: Target::Host(_) | Target::Unix(_), .. }) => BadAddress {
+            cause: format!("\"{word}\" has a target, but {option} takes only [ADDR:]PORT"),
+            cure: format!("leave the target out, or write -L {word} for this target alone"),
+        },
+        _ => bad,
+    }
 }
 
 /// Reads `-R`.
@@ -73,7 +86,7 @@ pub(super) fn remote(word: &str) -> Result<Way, BadAddress> {
 pub(super) fn stdio(word: &str) -> Result<Way, BadAddress> {
     let target = match word.strip_prefix("unix:") {
         Some(path) => unix(path)?,
-        None => Target::Host(endpoint::connect(word)?),
+        None => Target::Host(endpoint::named(word)?),
     };
     Ok(Way::Stdio { target })
 }
@@ -134,12 +147,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_a_way_has_a_cure_that_fits_there() {
+        let cure = |way: Result<Way, BadAddress>| way.unwrap_err().cure;
+        for read in [proxy, transparent] {
+            assert!(cure(read("1080:localhost:22")).contains("write -L 1080:localhost:22 for"));
+            assert!(cure(read("1080:unix:/x")).contains("write -L 1080:unix:/x for"));
+            assert!(!cure(read("1080:localhost")).contains("-L"));
+        }
+        for word in ["a", "a:", "22", "0.0.0.0:22"] {
+            let cure = cure(stdio(word));
+            assert!(!["LISTEN", "two words"].iter().any(|part| cure.contains(part)), "{cure}");
+        }
+    }
+
+    #[test]
     fn a_wrong_forward_has_its_reason() {
         for (word, part) in [
             ("8080:example.org", "has no port"),
             ("8080:example.org:", "port is missing"),
             ("8080:80", "HOST:80"),
             ("8080::80", "host is missing"),
+            ("8080:0.0.0.0:80", "localhost:80 for the server's machine"),
             ("::1:8080:example.org:80", "too many colons"),
             ("x:8080:example.org:80", "not an IP address"),
             ("/run/x.sock:db", "has no port"),

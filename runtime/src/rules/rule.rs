@@ -240,6 +240,10 @@ impl<'a> Part<'a> {
                 let cure = format!("write [{text}]:{}", ports.text.escape_debug());
                 Err(host.wrong("an IPv6 address stands in brackets", cure))
             }
+            text if text.contains(':') && text.contains([',', ' ', '\t']) => {
+                let cure = "repeat --allow or --deny for each; in a list of peers, the line";
+                Err(self.wrong("these are several rules", cure))
+            }
             text if text.contains(':') => {
                 let cause = "a rule has one colon, before its ports";
                 Err(host.wrong(cause, "write HOST:PORTS, and an IPv6 address in brackets"))
@@ -558,6 +562,8 @@ mod tests {
             ),
             ("1:2:3:4:5:6:7:8:443", &"^".repeat(15), "an IPv6 address stands in brackets"),
             ("a:80:90", "^^^^", "a rule has one colon, before its ports"),
+            ("a:80,b:90", "^^^^^^^^^", "these are several rules"),
+            ("a:80 b:90,91", "^^^^^^^^^^^^", "these are several rules"),
             ("[::1:80", "       ^", "the bracket is not closed"),
             ("[a]:80", " ^", "\"a\" is no IPv6 address"),
             ("[]:80", " ^", "\"\" is no IPv6 address"),
