@@ -1,18 +1,14 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
-use crate::args::{Options, Way};
+use crate::args::{KeyOptions, Options, Way};
 use crate::failure::{Failure, code};
 use crate::log::Log;
 use crate::service::{self, Connections};
 use crate::signals::Stop;
-use crate::ways::{Door, Inside, stdio};
+use crate::ways::{Door, Inside, ProxyUsers, stdio};
 use crate::{congestion, events, keys, live, trace, units};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor};
-use striper_runtime::ways::Users;
 use striper_runtime::{FlowEnd, HostPort, Target};
 
 pub(crate) async fn run(
@@ -28,7 +24,7 @@ pub(crate) async fn run(
     let mut stop = Stop::listen(log)?;
     let events = events::listener(log, events::LINES);
     let mut doors = Vec::new();
-    let users = options.proxy_users.as_deref().map(read_users).transpose()?;
+    let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
     for way in ways {
         doors.extend(Door::open(way, users.as_ref(), &events, options.connect_timeout).await?);
     }
@@ -54,8 +50,7 @@ pub(crate) async fn run(
     if stdio.is_some() {
         stop.on_hangup();
     } else {
-        let (log, options, client) = (log.clone(), options.keys.clone(), client.clone());
-        stop.on_reread(move || keys::reread(&log, &options, |keys| client.set_keys(keys)));
+        stop.on_reread(reread(log, &options.keys, &client, users));
     }
     let connections = Connections::default();
     // With -W the terminal is another program's.
@@ -73,21 +68,22 @@ pub(crate) async fn run(
     Ok(code)
 }
 
-fn read_users(file: &Path) -> Result<Arc<Users>, Failure> {
-    let failed = |cause: String, cure: &str| Failure {
-        code: code::KEY,
-        ..Failure::usage(format!("{}: {cause}", file.display()), cure)
-    };
-    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
-    if mode & 0o077 != 0 {
-        let cure = format!("chmod 600 {}", file.display());
-        return Err(failed("other users can read it".into(), &cure));
+/// Reads keys and users again. The log says so if there are neither.
+fn reread(
+    log: &Log,
+    options: &KeyOptions,
+    client: &Client,
+    users: Option<ProxyUsers>,
+) -> impl Fn() + use<> {
+    let (log, options, client) = (log.clone(), options.clone(), client.clone());
+    move || {
+        if !options.files.is_empty() || users.is_none() {
+            keys::reread(&log, &options, |keys| client.set_keys(keys));
+        }
+        if let Some(users) = &users {
+            users.reread(&log);
+        }
     }
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        failed(error.to_string(), "name a readable file that has USER:PASSWORD in each line")
-    })?;
-    let users = Users::parse(&text);
-    users.map(Arc::new).map_err(|error| failed(error.to_string(), "correct that line"))
 }
 
 /// Runs until a signal.

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT: the first one stops the program in order, the second one at once. SIGHUP:
-//! keys are read again; but if the terminal of the program is gone, and for `-W`, it is as SIGTERM.
-//! SIGCONT: the shell has written over the status line, so it is drawn again.
+//! keys, rules and users are read again; but if the terminal of the program is gone, and for `-W`,
+//! it is as SIGTERM. SIGCONT: the shell has written over the status line, so it is drawn again.
 
 use crate::failure::Failure;
 use crate::log::Log;

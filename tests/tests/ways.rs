@@ -267,6 +267,62 @@ fn a_mistake_in_a_way_or_a_rule_has_a_cure_that_fits() {
     }
 }
 
+/// Whether the proxy admits a program with this name and password (RFC 1929). It may then ask for a
+/// target.
+fn admits(program: &mut TcpStream, user: &str, password: &str) -> bool {
+    let said = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    let mut request = vec![5, 1, 2, 1];
+    request.extend([said(user), said(password)].concat());
+    program.write_all(&request).unwrap();
+    let mut answer = [0; 4];
+    program.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..3], [5, 2, 1]);
+    answer[3] == 0
+}
+
+#[test]
+fn users_that_are_read_again_hold_for_new_programs_and_spare_connections() {
+    let (origin, folder) = (Origin::start(), TempDir::create());
+    let users = folder.write("users", "me:secret\n");
+    let mode = |bits| {
+        std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(bits))
+            .unwrap();
+    };
+    mode(0o600);
+    let (_server, client) =
+        pair(&["--allow", "127.0.0.1:*"], &["-D", "0", "--proxy-users", &users]);
+    let admits = |user, password| admits(&mut client.connect(), user, password);
+    let mut program = client.connect();
+    assert!(self::admits(&mut program, "me", "secret"));
+    program.write_all(&[5, 1, 0, 1, 127, 0, 0, 1]).unwrap();
+    program.write_all(&origin.addr().port().to_be_bytes()).unwrap();
+    program.read_exact(&mut [0; 10]).unwrap();
+    let mut target = origin.accept();
+    folder.write("users", "you:other\nme:new\n");
+    client.hang_up();
+    let told = client.wait_for("users_read");
+    assert!(told.text("message").contains("2 users"), "{told}");
+    assert!(!admits("me", "secret"));
+    assert!(admits("me", "new") && admits("you", "other"));
+    for (count, content, bits, part) in
+        [(1, "me:secret\nhidden\n", 0o600, "line 2: expected"), (2, "a:b\n", 0o640, "chmod 600")]
+    {
+        folder.write("users", content);
+        mode(bits);
+        client.hang_up();
+        let told = client.wait_for_some("users_not_read", count).swap_remove(count - 1);
+        let message = told.text("message");
+        assert!(message.contains("the earlier ones stay") && message.contains(part), "{told}");
+        assert!(!message.contains("hidden"), "a line may have a password: {told}");
+        assert!(admits("me", "new") && !admits("me", "secret") && !admits("a", "b"));
+    }
+    assert_eq!(client.count("keys_read"), 0, "there are no keys to speak of");
+    UP.send(&mut program, 0..1000);
+    UP.expect(&mut target, 0..1000);
+    DOWN.send(&mut target, 0..1000);
+    DOWN.expect(&mut program, 0..1000);
+}
+
 #[test]
 fn with_a_list_of_users_the_proxy_asks_for_a_name_and_a_password() {
     let Some([curl]) = Program::find(["curl"]) else { return };

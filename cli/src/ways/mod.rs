@@ -6,6 +6,7 @@ mod remote;
 pub(crate) mod stdio;
 mod unfinished;
 mod unix;
+mod users;
 
 use crate::args::{Place, Way};
 use crate::events;
@@ -15,13 +16,13 @@ use reached::Reached;
 use remote::RemoteDoor;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::local::{Client, Executor};
-use striper_runtime::ways::{Handshake, Users};
+use striper_runtime::ways::Handshake;
 use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
 use unfinished::Unfinished;
 use unix::UnixDoor;
+pub(crate) use users::ProxyUsers;
 
 /// The parts of a client that a way uses to carry connections. Clones are the same.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ pub(crate) struct Inside {
 pub(crate) enum Door {
     Tcp(Listener, Target),
     Unix(UnixDoor, Target, Rc<dyn Fn(Event)>),
-    Proxy(Listener, Option<Arc<Users>>),
+    Proxy(Listener, Option<ProxyUsers>),
     Transparent(Listener),
     Remote(RemoteDoor),
 }
@@ -45,7 +46,7 @@ impl Door {
     /// Listens, if the way has a place to listen on.
     pub(crate) async fn open(
         way: &Way,
-        users: Option<&Arc<Users>>,
+        users: Option<&ProxyUsers>,
         events: &Rc<dyn Fn(Event)>,
         limit: Duration,
     ) -> Result<Option<Door>, Failure> {
@@ -143,7 +144,8 @@ impl Door {
                 loop {
                     let (pipe, from) = listener.accept().await;
                     let entry = inside.connections.begin();
-                    let by = (Handshake::new(users.clone()), unfinished.begin());
+                    let users = users.as_ref().map(ProxyUsers::now);
+                    let by = (Handshake::new(users), unfinished.begin());
                     let (inside, reached) = (inside.clone(), reached.clone());
                     let serve = proxy::serve(inside, reached, by, (pipe, from), entry);
                     ex.spawn(serve).detach();

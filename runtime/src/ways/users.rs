@@ -69,6 +69,11 @@ impl Users {
         if digests.is_empty() { Err(UsersError::Nobody) } else { Ok(Users { digests }) }
     }
 
+    /// How many there are. A user with two passwords counts twice.
+    pub fn count(&self) -> usize {
+        self.digests.len()
+    }
+
     /// Whether this is a user and its password.
     pub fn admit(&self, user: &[u8], password: &[u8]) -> bool {
         // No listed name has a colon: with one, another user's password could begin in the name.
