@@ -1,6 +1,7 @@
 //! Listeners of the server (`-R`), whose connections go to targets of the client.
 
 use std::net::SocketAddr;
+use striper_tests::listed::{Listed, lines};
 use striper_tests::{Origin, Proxy, Route, Vacant, connect, exchange, expect_reset, try_connect};
 
 const ANY: &[&str] = &["server", "127.0.0.1:0", "--allow-listen", "*"];
@@ -129,6 +130,32 @@ fn a_listener_closes_when_either_side_stops() {
         let stopping = if stops == "client" { &mut client } else { &mut server };
         assert_eq!(stopping.exit_code(), Some(0), "{stops}");
     }
+}
+
+#[test]
+fn a_key_has_the_listeners_of_its_own_rules_until_they_are_read_again() {
+    let (origin, other) = (Origin::start(), Vacant::reserve().addr());
+    let other_rule = other.port().to_string();
+    let (listed, keys) = Listed::start(
+        &["server", "127.0.0.1:0", "--allow-listen", &other_rule],
+        [("ann", "  allow-listen *\n"), ("bob", "")],
+    );
+    let address = listed.server.addr().to_string();
+    let start = |key: &str, remote: &str| {
+        Proxy::start(&[&["client", &address, "-R", remote], &listed.keys(key)[..]].concat())
+    };
+    let anywhere = format!("0:{}", origin.addr());
+    let [ann, bob] = [&keys[0], &keys[1]].map(|key| start(key, &anywhere));
+    let listen = ann.wait_for("listening").text("listen").parse().unwrap();
+    exchange(&connect(listen), &origin.accept(), 0..1000);
+    bob.wait_for("connection_refused");
+    let bob = start(&keys[1], &format!("{other}:{}", origin.addr()));
+    bob.wait_for("listening");
+    // The listener ends at the first connection that is no longer allowed.
+    listed.list(&lines(&keys, ["  allow-listen 1\n", ""]), "keys_read");
+    expect_reset(&mut connect(listen));
+    listed.server.wait_for("listener_ended");
+    assert!(try_connect(listen).is_err());
 }
 
 #[test]

@@ -205,7 +205,7 @@ pub(crate) const OPTIONS: &[Declared] = &[
         commands: STRIPED,
         text: "with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY \
                NAME. Indented lines below a key are rules for that client alone: allow RULE, deny \
-               RULE or allow-private",
+               RULE, allow-listen PORTS or allow-private",
     },
     Declared {
         short: None,

@@ -128,7 +128,9 @@ impl KeyError {
     fn plain_cure(&self) -> &'static str {
         match self {
             KeyError::Line(_) | KeyError::Rule(_) => LINE_CURE,
-            KeyError::NoKeyword(_) => "a rule begins with allow, deny or allow-private",
+            KeyError::NoKeyword(_) => {
+                "a rule begins with allow, deny, allow-listen or allow-private"
+            }
             KeyError::TakesNothing => "leave it out",
             KeyError::NotIndented => "indent it: rules stand below their key, behind blanks",
             KeyError::NobodysRule => "put it below the key that it is for",

@@ -2,8 +2,9 @@
 
 use super::file::meaningful;
 use super::{BadLine, KeyError, MAX_PEERS, PeerName, PublicKey, peer_name, unknown};
-use crate::rules::{Rule, RuleError, Rules};
+use crate::rules::{RuleError, Rules};
 use std::ops::Range;
+use std::str::FromStr;
 
 /// The longest line with a rule in bytes, so that errors have a bounded length. A name has at most
 /// 253, and few rules list a hundred ports.
@@ -39,16 +40,20 @@ enum Takes {
     Value(fn(&mut Listed, &str) -> Result<(), RuleError>),
 }
 
-const KEYWORDS: [Keyword; 3] = [
+const KEYWORDS: [Keyword; 4] = [
     Keyword {
         word: "allow",
         takes: Takes::Value(|peer, text| read(text, |r| peer.rules.allow(r))),
     },
     Keyword { word: "deny", takes: Takes::Value(|peer, text| read(text, |r| peer.rules.deny(r))) },
+    Keyword {
+        word: "allow-listen",
+        takes: Takes::Value(|peer, text| read(text, |r| peer.rules.allow_listen(r))),
+    },
     Keyword { word: "allow-private", takes: Takes::Nothing(|peer| peer.rules.allow_private()) },
 ];
 
-fn read(text: &str, add: impl FnOnce(Rule)) -> Result<(), RuleError> {
+fn read<R: FromStr<Err = RuleError>>(text: &str, add: impl FnOnce(R)) -> Result<(), RuleError> {
     text.parse().map(add)
 }
 

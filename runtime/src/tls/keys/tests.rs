@@ -148,7 +148,12 @@ fn a_wrong_rule_has_its_line_the_wrong_part_of_it_and_a_cure() {
     let a = key(KeyKind::Private, 1).public().unwrap();
     let long = format!("allow {}", "x".repeat(1024));
     for (line, wrong, cause, cure) in [
-        ("  alow a:1", Some("alow"), "there is no rule \"alow\"", "begins with allow, deny or"),
+        (
+            "  alow a:1",
+            Some("alow"),
+            "there is no rule \"alow\"",
+            "begins with allow, deny, allow-listen or",
+        ),
         ("  allow a:1,x", Some("x"), "\"x\" is no port", "from 1 to 65535"),
         ("\tallow  *.ä.org:1 ", Some("ä"), "'ä' can't be in a name", "xn--"),
         ("  allow", Some(""), "the rule is empty", "HOST:PORTS"),
