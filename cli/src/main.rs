@@ -3,6 +3,7 @@
 
 #![warn(unreachable_pub)]
 
+mod answer;
 mod args;
 mod client;
 mod clock;

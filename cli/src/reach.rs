@@ -210,15 +210,15 @@ impl Reach {
 }
 
 /// Connects to a target that this side's user has named. No rule is about it.
-pub(crate) async fn dial_own(target: &Target, limit: Duration) -> Result<Box<dyn Pipe>, Unreached> {
-    match target {
+pub(crate) async fn dial_own(target: &Target, limit: Duration) -> Result<Reached, Unreached> {
+    let pipe = match target {
         Target::Host(host) => {
             dial_tcp(host, limit).await.map(|pipe| Box::new(pipe) as Box<dyn Pipe>)
         }
         Target::Unix(path) => dial_path(path, limit).await,
         _ => return Err(Unreached::NoTarget),
-    }
-    .map_err(Unreached::Dial)
+    };
+    Ok(Reached { pipe: pipe.map_err(Unreached::Dial)?, rule: None })
 }
 
 async fn dial_path(path: &str, limit: Duration) -> Result<Box<dyn Pipe>, DialError> {

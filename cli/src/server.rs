@@ -1,21 +1,21 @@
 //! `-s`, the server: stripes in, plain TCP out.
 
+use crate::answer::{Asked, answer};
 use crate::args::{KeyOptions, Options};
 use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
-use crate::log::{Level, Log};
+use crate::log::Log;
 use crate::policy::Policy;
-use crate::reach::{Asking, Lookups, Reach, Reached, Unreached};
+use crate::reach::{Asking, Lookups, Reach};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
-use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
-use striper_runtime::{DialError, HostPort, Listener, Target};
+use striper_runtime::{HostPort, Listener, Target};
 
 pub(crate) async fn run(
     ex: &Executor,
@@ -146,59 +146,24 @@ pub(crate) async fn attend(server: Server, listeners: Listeners) {
     }
 }
 
-async fn connect(
+fn connect(
     told: events::Connections,
-    mut incoming: Incoming,
+    incoming: Incoming,
     reach: Rc<Reach>,
     entry: Entry,
-) {
-    let (peer, key) = (incoming.peer(), incoming.key());
-    let whose = events::key(peer.as_ref());
-    let client = Asking { name: peer.as_deref().unwrap_or_default(), key: key.as_ref() };
-    let target = incoming.target().clone();
-    let named = reach.name(&target);
-    let name = format!("connection {}{whose} to {named}", entry.number);
-    let fields = [
-        ("connection", entry.number.into()),
-        ("key", client.name.into()),
+) -> impl Future<Output = ()> {
+    let (peer, key, target) = (incoming.peer(), incoming.key(), incoming.target().clone());
+    let (number, named) = (entry.number, reach.name(&target));
+    let whose = peer.as_deref().unwrap_or_default().to_owned();
+    let name = format!("connection {number}{} to {named}", events::key(peer.as_ref()));
+    let fields = vec![
+        ("connection", number.into()),
+        ("key", whose.as_str().into()),
         ("target", named.into()),
     ];
-    let with_rule = |rule: Option<&str>| {
-        let rule = rule.map(|rule| ("rule", rule.into()));
-        fields.iter().cloned().chain(rule).collect::<Vec<_>>()
-    };
-    let dialled = match incoming.ensure_room() {
-        Ok(()) => {
-            let gone = async {
-                incoming.unwanted().await;
-                None
-            };
-            or(gone, async { Some(reach.dial(&target, client).await) }).await
-        }
-        Err(error) => Some(Err(Unreached::Dial(DialError::from(error)))),
-    };
-    let Some(dialled) = dialled else {
-        let fields = [&fields[..], &[("end", "unwanted".into())]].concat();
-        let text = format!("{name}: the client gave it up before the target answered");
-        return told.gone(Level::Info, text, &fields);
-    };
-    match dialled {
-        Ok(Reached { pipe, rule }) => {
-            told.opened(&name, &with_rule(rule.as_deref()));
-            let report = incoming.carry(pipe).await;
-            told.ended(&name, entry.number, &report);
-        }
-        Err(why) => {
-            let mut fields = with_rule(why.rule());
-            fields.push(("error", why.to_string().into()));
-            let cure = match &why {
-                Unreached::Dial(error) => events::lack_of_files(error),
-                _ => "",
-            };
-            told.refused(format!("{name} failed: {why}{cure}"), &fields);
-            incoming.refuse(why.reason());
-        }
-    }
+    answer(Asked { told, incoming, name, fields }, entry, async move {
+        reach.dial(&target, Asking { name: &whose, key: key.as_ref() }).await
+    })
 }
 
 fn announce(
@@ -246,4 +211,16 @@ fn announce(
 
 fn unspecified(like: IpAddr) -> IpAddr {
     if like.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::{any, room};
+
+    #[test]
+    fn an_idle_connection_does_not_keep_the_room_that_its_dial_took() {
+        let room = room(|| connect(any(), any(), any(), any()));
+        assert!(room <= 400, "{room}");
+    }
 }

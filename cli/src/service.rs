@@ -158,6 +158,18 @@ pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) 
     .await
 }
 
+/// The room, in bytes, that what `make` makes takes in a task. Nothing is called.
+#[cfg(test)]
+pub(crate) fn room<T>(_make: impl Fn() -> T) -> usize {
+    size_of::<T>()
+}
+
+/// Stands for an argument within [`room`].
+#[cfg(test)]
+pub(crate) fn any<T>() -> T {
+    unreachable!("nothing is called")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod users;
 use crate::args::{Place, Way};
 use crate::events;
 use crate::failure::Failure;
-use crate::service::{Connections, Entry};
+use crate::service::Connections;
 use reached::Reached;
 use remote::RemoteDoor;
 use std::net::SocketAddr;
@@ -158,11 +158,13 @@ impl Door {
 impl Inside {
     fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target) {
         let (inside, entry) = (self.clone(), self.connections.begin());
+        let number = entry.number;
+        let Names { name, fields } = Names::new(number, &from, &target);
+        inside.told.opened(&name, &fields);
         let carry = async move {
-            let names = Names::new(&entry, &from, &target);
-            inside.told.opened(&names.name, &names.fields);
             let report = inside.client.carry(target, pipe).await;
-            inside.told.ended(&names.name, entry.number, &report);
+            inside.told.ended(&name, number, &report);
+            drop(entry);
         };
         self.ex.spawn(carry).detach();
     }
@@ -175,9 +177,9 @@ struct Names {
 }
 
 impl Names {
-    fn new(entry: &Entry, from: &str, target: &Target) -> Names {
-        let mut name = format!("connection {} from {from}", entry.number);
-        let mut fields = vec![("connection", entry.number.into()), ("from", from.into())];
+    fn new(number: u64, from: &str, target: &Target) -> Names {
+        let mut name = format!("connection {number} from {from}");
+        let mut fields = vec![("connection", number.into()), ("from", from.into())];
         if *target != Target::Default {
             name = format!("{name} to {target}");
             fields.push(("target", target.to_string().into()));

@@ -1,14 +1,14 @@
 //! `-R`: a listener of the server, whose connections this side takes to a target of its own.
 
 use super::Inside;
-use crate::reach::{self, Unreached};
-use crate::service::Entry;
-use smol::future::or;
+use crate::answer::{Asked, answer};
+use crate::reach;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::local::{Incoming, RemoteListener};
-use striper_runtime::{DialError, FlowEnd, FlowReport, Target};
+use striper_runtime::{FlowEnd, FlowReport, Target};
 
 /// The time until a listener is asked for again after it has failed. It doubles with each failure
 /// in a row, up to the second value.
@@ -56,20 +56,25 @@ impl RemoteDoor {
         loop {
             match listener.accept().await {
                 Ok(incoming) => {
-                    let entry = inside.connections.begin();
-                    let connect = connect(
-                        inside.clone(),
-                        incoming,
-                        entry,
-                        there,
-                        self.target.clone(),
-                        self.limit,
-                    );
-                    inside.ex.spawn(connect).detach();
+                    inside.ex.spawn(self.connect(inside, incoming, there)).detach();
                 }
                 Err(report) => return report,
             }
         }
+    }
+
+    fn connect(
+        &self,
+        inside: &Inside,
+        incoming: Incoming,
+        there: SocketAddr,
+    ) -> impl Future<Output = ()> + use<> {
+        let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
+        let number = entry.number;
+        let name = format!("connection {number} from the server's {there} to {target}");
+        let fields = [vec![("connection", number.into())], self.fields(there)].concat();
+        let asked = Asked { told: inside.told.clone(), incoming, name, fields };
+        answer(asked, entry, async move { reach::dial_own(&target, limit).await })
     }
 
     fn fields(&self, there: SocketAddr) -> Vec<(&'static str, crate::log::Value)> {
@@ -90,44 +95,5 @@ impl RemoteDoor {
         );
         let fields = [self.fields(there), vec![("reason", end.to_string().into())]].concat();
         inside.told.refused(text, &fields);
-    }
-}
-
-async fn connect(
-    inside: Inside,
-    mut incoming: Incoming,
-    entry: Entry,
-    there: SocketAddr,
-    target: Target,
-    limit: Duration,
-) {
-    let name = format!("connection {} from the server's {there} to {target}", entry.number);
-    let fields = [
-        ("connection", entry.number.into()),
-        ("listen", there.to_string().into()),
-        ("target", target.to_string().into()),
-    ];
-    let gone = async {
-        incoming.unwanted().await;
-        None
-    };
-    let Some(dialled) = or(gone, async { Some(reach::dial_own(&target, limit).await) }).await
-    else {
-        return;
-    };
-    match dialled.and_then(|pipe| match incoming.ensure_room() {
-        Ok(()) => Ok(pipe),
-        Err(error) => Err(Unreached::Dial(DialError::from(error))),
-    }) {
-        Ok(pipe) => {
-            inside.told.opened(&name, &fields);
-            let report = incoming.carry(pipe).await;
-            inside.told.ended(&name, entry.number, &report);
-        }
-        Err(why) => {
-            let fields = [&fields[..], &[("error", why.to_string().into())]].concat();
-            inside.told.refused(format!("{name} failed: {why}"), &fields);
-            incoming.refuse(why.reason());
-        }
     }
 }
