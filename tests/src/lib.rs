@@ -28,6 +28,7 @@ mod process;
 mod program;
 mod proxy;
 mod route;
+mod servers;
 pub mod skipped;
 mod socket;
 pub mod stranger;
@@ -42,6 +43,7 @@ pub use process::{Finished, Process};
 pub use program::Program;
 pub use proxy::{Pair, Proxy, Way};
 pub use route::Route;
+pub use servers::{Inetd, Sshd, start_until};
 pub use skipped::skip;
 pub use socket::{
     connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, take_little,

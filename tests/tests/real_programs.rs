@@ -1,70 +1,15 @@
 //! Common programs talk through a pair, and some also through datagrams and a relay. Tests of
 //! programs that are not installed are skipped.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::{fs, thread};
+use std::process::Stdio;
 use striper_tests::{
-    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, Way, binary,
-    skip,
+    Finished, Inetd, Origin, Pair, Pattern, Program, Proxy, Sshd, TempDir, Vacant, Way, binary,
+    start_until,
 };
 
 const SIZE: u64 = 32 << 20;
-
-/// A server that is started anew for each connection, with the connection as its standard input and
-/// output.
-struct Inetd {
-    running: Arc<Mutex<Vec<Process>>>,
-}
-
-impl Inetd {
-    fn serve(origin: Origin, mut command: Command) -> Inetd {
-        let running = Arc::new(Mutex::new(Vec::new()));
-        let inetd = Inetd { running: running.clone() };
-        thread::spawn(move || {
-            for stream in origin.incoming() {
-                stream.set_read_timeout(None).expect("a socket");
-                stream.set_write_timeout(None).expect("a socket");
-                let input = OwnedFd::from(stream.try_clone().expect("a socket"));
-                command.stdin(input).stdout(OwnedFd::from(stream)).stderr(Stdio::null());
-                running.lock().expect("a list").push(Process::start(&mut command));
-                // The command keeps the handles, which would keep the connection open.
-                command.stdin(Stdio::null()).stdout(Stdio::null());
-            }
-        });
-        inetd
-    }
-}
-
-impl Drop for Inetd {
-    fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Starts a server that writes to one of its outputs, and waits until it has written this.
-fn start_until(command: &mut Command, says: &str) -> Process {
-    let mut process = Process::start(command.stdin(Stdio::null()));
-    let output: Box<dyn Read + Send> =
-        match (process.child().stdout.take(), process.child().stderr.take()) {
-            (Some(stdout), _) => Box::new(stdout),
-            (_, Some(stderr)) => Box::new(stderr),
-            _ => panic!("an output to listen to"),
-        };
-    let (said, heard) = mpsc::channel();
-    thread::spawn(move || {
-        // Reads on after that: the server must not be held up.
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let _ = said.send(line);
-        }
-    });
-    let mut lines = std::iter::from_fn(|| heard.recv_timeout(LIMIT).ok());
-    assert!(lines.any(|line| line.contains(says)), "{command:?} does not say {says:?}");
-    process
-}
 
 #[test]
 fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
@@ -106,44 +51,17 @@ fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
     assert!(files.read("root/stored") == files.read("up"));
 }
 
-/// An ssh server with keys that nobody else has, at the end of a way.
+/// An ssh server at the end of a way.
 struct Ssh {
-    files: TempDir,
+    sshd: Sshd,
     proxies: Vec<Proxy>,
-    options: Vec<String>,
-    _inetd: Inetd,
 }
 
 impl Ssh {
     fn start(sshd: &Program, keygen: &Program, way: Way) -> Option<Ssh> {
-        let files = TempDir::create();
-        let privileged = rustix::process::geteuid().is_root();
-        if privileged && fs::create_dir_all("/run/sshd").is_err() {
-            skip("sshd needs /run/sshd");
-            return None;
-        }
-        for key in ["host", "user"] {
-            keygen.run(["-q", "-t", "ed25519", "-N", "", "-f", &files.text(key)]);
-        }
-        fs::copy(files.join("user.pub"), files.join("authorized")).unwrap();
-        let [host, authorized] = ["host", "authorized"].map(|name| files.text(name));
-        let config = format!(
-            "HostKey {host}\nAuthorizedKeysFile {authorized}\nStrictModes no\n\
-             PermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPidFile none\n\
-             Subsystem sftp internal-sftp\n"
-        );
-        let config = files.write("config", config);
-        let origin = Origin::start();
-        let proxies = way.start(origin.addr(), &[]);
-        let mut command = sshd.command();
-        command.args(["-i", "-e", "-f", &config]);
-        let inetd = Inetd::serve(origin, command);
-        let options = "-o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o BatchMode=yes \
-                       -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR";
-        let user = files.text("user");
-        let options = ["-F", "none", "-i", &user].into_iter().chain(options.split_whitespace());
-        let options = options.map(str::to_owned).collect();
-        Some(Ssh { files, proxies, options, _inetd: inetd })
+        let sshd = Sshd::start(sshd, keygen)?;
+        let proxies = way.start(sshd.addr(), &[]);
+        Some(Ssh { sshd, proxies })
     }
 
     fn port(&self) -> String {
@@ -152,7 +70,7 @@ impl Ssh {
 
     /// How other programs are told to call ssh.
     fn command(&self, ssh: &Program) -> String {
-        format!("{} {} -p {}", ssh.path().display(), self.options.join(" "), self.port())
+        format!("{} {} -p {}", ssh.path().display(), self.sshd.options().join(" "), self.port())
     }
 }
 
@@ -163,8 +81,8 @@ fn ssh_runs_a_command_and_scp_copies_both_ways() {
     };
     for way in Way::ALL {
         let Some(server) = Ssh::start(&sshd, &keygen, way) else { return };
-        let (files, port) = (&server.files, server.port());
-        let options = server.options.iter().map(String::as_str);
+        let (files, port, options) = (&server.sshd.files, server.port(), server.sshd.options());
+        let options = options.iter().map(String::as_str);
         let words = options.clone().chain(["-p", &port, "localhost", "echo first; cat; exit 7"]);
         let finished = Finished::of(ssh.command().args(words));
         assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
@@ -186,7 +104,7 @@ fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
         return;
     };
     let Some(server) = Ssh::start(&sshd, &keygen, Way::Stripes) else { return };
-    let (files, command) = (&server.files, server.command(&ssh));
+    let (files, command) = (&server.sshd.files, server.command(&ssh));
     fs::create_dir_all(files.join("from/deep")).unwrap();
     files.write("from/large", Pattern(1).bytes(0..SIZE / 2));
     for number in 0..300 {
@@ -217,12 +135,13 @@ fn ssh_and_rsync_start_a_client_of_their_own() {
     let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
     let proxy = format!("{} client {} -W %h:%p", binary::path().display(), server.addr());
     let command = format!("{} -o 'ProxyCommand={proxy}'", target.command(&ssh));
-    let files = &target.files;
+    let files = &target.sshd.files;
     let sent = files.write("sent", Pattern(1).bytes(0..SIZE));
     rsync.run(["-e", &command, &sent, &format!("127.0.0.1:{}", files.text("there"))]);
     assert!(files.read("there") == files.read("sent"));
     let (port, option) = (target.port(), format!("ProxyCommand={proxy}"));
-    let words = target.options.iter().map(String::as_str);
+    let options = target.sshd.options();
+    let words = options.iter().map(String::as_str);
     let words = words.chain(["-o", &option, "-p", &port, "127.0.0.1", "echo first; exit 7"]);
     let finished = Finished::of(ssh.command().args(words));
     assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
