@@ -28,7 +28,7 @@ mod process;
 mod program;
 mod proxy;
 mod route;
-mod servers;
+pub mod servers;
 pub mod skipped;
 mod socket;
 pub mod stranger;

@@ -66,6 +66,30 @@ pub fn start_until(command: &mut Command, says: &str) -> Process {
     }
 }
 
+/// A web server on `listen`, an address, of the existing folder `root` of `files`, where it also
+/// stores what is put. `more` is the rest of its configuration.
+pub fn nginx(nginx: &Program, files: &TempDir, listen: &str, more: &str) -> Process {
+    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    let config = format!(
+        "daemon off; master_process off; {user} pid {pid}; error_log stderr notice;
+         events {{ worker_connections 64; }}
+         http {{
+           access_log off; client_max_body_size 0;
+           client_body_temp_path {body}; proxy_temp_path {body}; fastcgi_temp_path {body};
+           uwsgi_temp_path {body}; scgi_temp_path {body};
+           server {{ listen {listen}; {more} location / {{ root {root}; dav_methods PUT; }} }}
+         }}",
+        pid = files.text("pid"),
+        body = files.text("body"),
+        root = files.text("root"),
+    );
+    fs::create_dir(files.join("body")).expect("a folder");
+    let config = files.write("nginx.conf", config);
+    let mut server = nginx.command();
+    server.args(["-p", &files.text("root"), "-c", &config, "-e", "stderr"]).stderr(Stdio::piped());
+    start_until(&mut server, "OS: ")
+}
+
 /// An ssh server with keys that nobody else has.
 pub struct Sshd {
     pub files: TempDir,

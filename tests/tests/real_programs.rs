@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use striper_tests::{
     Finished, Inetd, Origin, Pair, Pattern, Program, Proxy, Sshd, TempDir, Vacant, Way, binary,
-    start_until,
+    servers, start_until,
 };
 
 const SIZE: u64 = 32 << 20;
@@ -15,30 +15,11 @@ const SIZE: u64 = 32 << 20;
 fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
     let Some([curl, nginx]) = Program::find(["curl", "nginx"]) else { return };
     let (files, port) = (TempDir::create(), Vacant::reserve());
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-    let config = format!(
-        "daemon off; master_process off; {user} pid {pid}; error_log stderr notice;
-         events {{ worker_connections 64; }}
-         http {{
-           access_log off; client_max_body_size 0;
-           client_body_temp_path {body}; proxy_temp_path {body}; fastcgi_temp_path {body};
-           uwsgi_temp_path {body}; scgi_temp_path {body};
-           server {{ listen {address}; location / {{ root {root}; dav_methods PUT; }} }}
-         }}",
-        pid = files.text("pid"),
-        body = files.text("body"),
-        root = files.text("root"),
-        address = port.addr(),
-    );
     fs::create_dir(files.join("root")).unwrap();
-    fs::create_dir(files.join("body")).unwrap();
     let data = Pattern(1).bytes(0..SIZE);
     files.write("root/down", &data);
     let up = files.write("up", Pattern(2).bytes(0..SIZE));
-    let config = files.write("config", config);
-    let mut server = nginx.command();
-    server.args(["-p", &files.text("root"), "-c", &config, "-e", "stderr"]).stderr(Stdio::piped());
-    let _server = start_until(&mut server, "OS: ");
+    let _server = servers::nginx(&nginx, &files, &port.addr().to_string(), "");
     let pair = Pair::to(port.addr());
     let url = |name: &str| format!("http://{}/{name}", pair.client.addr());
     let got = files.text("got");
