@@ -41,7 +41,7 @@ pub use origin::{Origin, Vacant};
 pub use pattern::{DOWN, Pattern, UP, exchange};
 pub use process::{Finished, Process};
 pub use program::Program;
-pub use proxy::{Pair, Proxy, Way};
+pub use proxy::{Pair, Proxy, Way, pair};
 pub use route::Route;
 pub use servers::{Inetd, Sshd, start_until};
 pub use skipped::skip;

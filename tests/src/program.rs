@@ -2,9 +2,9 @@
 
 use crate::process::Finished;
 use crate::skip;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 pub struct Program(PathBuf);
 
@@ -22,8 +22,14 @@ impl Program {
     fn look_up(name: &str) -> Option<PathBuf> {
         let folders = env::var_os("PATH").unwrap_or_default();
         let extra = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-        let mut paths = env::split_paths(&folders).chain(extra).map(|folder| folder.join(name));
-        paths.find(|path| path.is_file())
+        let folders = env::split_paths(&folders).chain(extra).chain(Self::of_postgresql());
+        folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+
+    /// Debian keeps the programs of each version in a folder that is not on PATH.
+    fn of_postgresql() -> impl Iterator<Item = PathBuf> {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+        versions.filter_map(Result::ok).map(|version| version.path().join("bin"))
     }
 
     pub fn path(&self) -> &Path {

@@ -261,6 +261,14 @@ impl Log {
     }
 }
 
+/// A server that allows what the rules say, and a client with these ways.
+pub fn pair(rules: &[&str], ways: &[&str]) -> (Proxy, Proxy) {
+    let server = Proxy::start(&[&["server", "127.0.0.1:0"], rules].concat());
+    let address = server.addr().to_string();
+    let client = Proxy::start(&[&["client", &address], ways].concat());
+    (server, client)
+}
+
 /// A client and a server in front of a target. All stripes are up.
 pub struct Pair {
     pub client: Proxy,

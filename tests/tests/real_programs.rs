@@ -1,12 +1,15 @@
 //! Common programs talk through a pair, and some also through datagrams and a relay. Tests of
 //! programs that are not installed are skipped.
 
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use striper_tests::{
-    Finished, Inetd, Origin, Pair, Pattern, Program, Proxy, Sshd, TempDir, Vacant, Way, binary,
-    servers, start_until,
+    Finished, Inetd, LIMIT, Origin, Pair, Pattern, Program, Proxy, Sshd, TempDir, Vacant, Way,
+    binary, pair, servers, start_until,
 };
 
 const SIZE: u64 = 32 << 20;
@@ -192,4 +195,100 @@ fn iperf3_measures_forward_reverse_and_both_ways_at_once() {
         let report = iperf3.run(words.into_iter().chain(direction));
         assert!(report.contains("\"sum_received\"") && !report.contains("\"error\""), "{report}");
     }
+}
+
+/// The user that a database runs as, since it refuses to run as root: `nobody`.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn psql_loads_a_table_and_reads_it_back_over_tcp_and_a_unix_socket() {
+    let Some([psql, postgres, initdb]) = Program::find(["psql", "postgres", "initdb"]) else {
+        return;
+    };
+    let (files, port) = (TempDir::create(), Vacant::reserve());
+    let (data, address) = (files.text("data"), port.addr());
+    let as_nobody = |program: &Program| {
+        let mut command = program.command();
+        command.current_dir(files.join(""));
+        if rustix::process::geteuid().is_root() {
+            chown(files.join(""), Some(NOBODY), Some(NOBODY)).unwrap();
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    };
+    let words = ["-D", &data, "-U", "me", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"];
+    Finished::of(as_nobody(&initdb).args(words)).success();
+    let mut server = as_nobody(&postgres);
+    server.args([
+        "-D",
+        &data,
+        "-F",
+        "-k",
+        "",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &address.port().to_string(),
+    ]);
+    let mut server = start_until(server.stderr(Stdio::piped()), "ready to accept connections");
+    let ways =
+        [format!("127.0.0.1:0:{address}"), format!("{}:{address}", files.text(".s.PGSQL.1"))];
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-L", &ways[0], "-L", &ways[1]]);
+    let row = |number: usize| format!("{number}\t{}\n", "x".repeat(number % 200));
+    let rows: String = (0..100_000).map(row).collect();
+    let (table, back) = (files.write("rows", &rows), files.text("back"));
+    let port = client.addr().port().to_string();
+    for [host, port] in [["127.0.0.1", &port], [&files.text(""), "1"]] {
+        let ask = |question: &str| {
+            let mut command = psql.command();
+            command.args(["-Xq", "-v", "ON_ERROR_STOP=1", "-U", "me", "-d", "postgres"]);
+            Finished::of(command.args(["-h", host, "-p", port, "-c", question]))
+        };
+        ask("drop table if exists t; create table t (number int, text text)").success();
+        ask(&format!("\\copy t from '{table}'")).success();
+        ask(&format!("\\copy (select * from t order by number) to '{back}'")).success();
+        assert!(files.read("back") == rows.as_bytes(), "{host}");
+        let failed = ask("select 1/0");
+        assert!(failed.stderr.contains("division by zero"), "{failed:?}");
+    }
+    server.signal(rustix::process::Signal::INT);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+#[test]
+fn apt_gets_a_package_from_a_mirror_through_the_proxy() {
+    let Some([apt, dpkg, nginx]) = Program::find(["apt-get", "dpkg-deb", "nginx"]) else { return };
+    let (files, port) = (TempDir::create(), Vacant::reserve());
+    for folder in ["root", "package/DEBIAN", "apt/etc/apt", "apt/var/lib/apt", "got"] {
+        fs::create_dir_all(files.join(folder)).unwrap();
+    }
+    let about = "Package: striper-sample\nVersion: 1\nArchitecture: all\n\
+                 Maintainer: a <a@localhost>\nDescription: a sample\n";
+    files.write("package/DEBIAN/control", about);
+    files.write("package/content", Pattern(1).bytes(0..SIZE / 8));
+    dpkg.run(["-Znone", "-b", &files.text("package"), &files.text("root/sample.deb")]);
+    let package = files.read("root/sample.deb");
+    let hash: String = Sha256::digest(&package).iter().map(|byte| format!("{byte:02x}")).collect();
+    let size = package.len();
+    let index = format!("{about}Filename: ./sample.deb\nSize: {size}\nSHA256: {hash}\n");
+    files.write("root/Packages", index);
+    let _nginx = servers::nginx(&nginx, &files, &port.addr().to_string(), "");
+    let (server, client) = pair(&["--allow", "localhost:*"], &["-D", "0"]);
+    let mirror = format!("deb [trusted=yes] http://localhost:{} ./\n", port.addr().port());
+    files.write("apt/etc/apt/sources.list", mirror);
+    // Nothing of the system's apt is read or changed.
+    let config = format!(
+        "Dir \"{}\";\nDir::State::status \"/dev/null\";\nAPT::Sandbox::User \"root\";\n\
+         Acquire::http::Proxy \"http://{}\";\nAcquire::Languages \"none\";\n",
+        files.text("apt/"),
+        client.addr(),
+    );
+    let config = files.write("apt.conf", config);
+    for words in [&["update"][..], &["download", "striper-sample"]] {
+        let mut command = apt.command();
+        command.env("APT_CONFIG", &config).env_remove("no_proxy").current_dir(files.join("got"));
+        Finished::of(command.args(words)).success();
+    }
+    assert!(files.read("got/striper-sample_1_all.deb") == package);
+    server.wait_for("connection_opened");
 }

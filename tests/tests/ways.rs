@@ -10,18 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use striper_tests::{
     DOWN, Finished, LIMIT, Origin, Process, Program, Proxy, TempDir, UP, Vacant, binary, connect,
-    expect_reset, expect_reset_at, finish, run,
+    expect_reset, expect_reset_at, finish, pair, run,
 };
 
 const SIZE: u64 = 3 << 20;
-
-/// A server that allows what the rules say, and a client with these ways.
-fn pair(rules: &[&str], ways: &[&str]) -> (Proxy, Proxy) {
-    let server = Proxy::start(&[&["server", "127.0.0.1:0"], rules].concat());
-    let address = server.addr().to_string();
-    let client = Proxy::start(&[&["client", &address], ways].concat());
-    (server, client)
-}
 
 /// Answers each HTTP request with [`DOWN`], and tells the head of each request.
 fn web() -> (SocketAddr, Receiver<String>) {
