@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use striper_tests::{
     Finished, Inetd, LIMIT, Origin, Pair, Pattern, Program, Proxy, Sshd, TempDir, Vacant, Way,
     binary, pair, servers, start_until,
@@ -137,12 +137,7 @@ fn git_clones_and_pushes_through_its_daemon() {
     let Some([git]) = Program::find(["git"]) else { return };
     let files = TempDir::create();
     let run = |folder: &str, words: &[&str]| {
-        let name =
-            ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "protocol.version=2"];
-        let mut command = git.command();
-        command.args(["-C", folder]).args(name).args(words);
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        Finished::of(&mut command).success()
+        Finished::of(git_in(&git, folder).args(["-c", "protocol.version=2"]).args(words)).success()
     };
     for folder in ["served", "work"] {
         fs::create_dir(files.join(folder)).unwrap();
@@ -176,6 +171,96 @@ fn git_clones_and_pushes_through_its_daemon() {
         let pushed = run(&files.text("served/repo"), &["rev-parse", "main"]);
         assert_eq!(pushed, run(&clone, &["rev-parse", "HEAD"]));
     }
+}
+
+/// Git without the user's settings, and with a name for commits.
+fn git_in(git: &Program, folder: &str) -> Command {
+    let mut command = git.command();
+    command.args(["-C", folder, "-c", "user.name=a", "-c", "user.email=a@localhost"]);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    command
+}
+
+#[test]
+fn git_clones_and_pushes_over_an_ssh_that_starts_a_client() {
+    let Some([sshd, ssh, keygen, git]) = Program::find(["sshd", "ssh", "ssh-keygen", "git"]) else {
+        return;
+    };
+    let Some(sshd) = Sshd::start(&sshd, &keygen) else { return };
+    let server = Proxy::start(&["server", "127.0.0.1:0", "--allow", "127.0.0.1:*"]);
+    let proxy = format!("{} client {} -W %h:%p", binary::path().display(), server.addr());
+    let options = sshd.options().join(" ");
+    let ssh = format!("{} {options} -o 'ProxyCommand={proxy}'", ssh.path().display());
+    let files = &sshd.files;
+    let (root, clone) = (files.text(""), files.text("clone"));
+    let run = |folder: &str, words: &[&str]| {
+        let mut command = git_in(&git, folder);
+        Finished::of(command.env("GIT_SSH_COMMAND", &ssh).args(words)).success()
+    };
+    run(&root, &["init", "-q", "--bare", "-b", "main", "repo"]);
+    let url = format!("ssh://{}{}", sshd.addr(), files.text("repo"));
+    run(&root, &["clone", "-q", &url, "clone"]);
+    files.write("clone/large", Pattern(1).bytes(0..SIZE / 4));
+    run(&clone, &["add", "."]);
+    run(&clone, &["commit", "-q", "-m", "one"]);
+    run(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    run(&root, &["clone", "-q", &url, "again"]);
+    assert!(files.read("again/large") == files.read("clone/large"));
+}
+
+#[test]
+fn git_and_wget_speak_tls_to_a_web_server_through_the_proxy() {
+    let Some([git, wget, nginx, openssl]) = Program::find(["git", "wget", "nginx", "openssl"])
+    else {
+        return;
+    };
+    let (files, port) = (TempDir::create(), Vacant::reserve());
+    for folder in ["root", "work"] {
+        fs::create_dir(files.join(folder)).unwrap();
+    }
+    let (key, certificate) = (files.text("key"), files.text("certificate"));
+    let words = "req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=localhost \
+                 -addext subjectAltName=DNS:localhost";
+    openssl.run(words.split_whitespace().chain(["-keyout", &key, "-out", &certificate]));
+    let tls = format!("ssl_certificate {certificate}; ssl_certificate_key {key};");
+    let _nginx = servers::nginx(&nginx, &files, &format!("{} ssl", port.addr()), &tls);
+    let (work, root) = (files.text("work"), files.text("root"));
+    let run = |folder: &str, words: &[&str]| {
+        let mut command = git_in(&git, folder);
+        command.env("GIT_SSL_CAINFO", &certificate).env_remove("no_proxy").env_remove("NO_PROXY");
+        Finished::of(command.args(words)).success()
+    };
+    run(&work, &["init", "-q", "-b", "main"]);
+    files.write("work/large", Pattern(1).bytes(0..SIZE / 4));
+    run(&work, &["add", "."]);
+    run(&work, &["commit", "-q", "-m", "one"]);
+    run(&root, &["clone", "-q", "--bare", &work, "repo"]);
+    run(&files.text("root/repo"), &["update-server-info"]);
+    let (_server, client) = pair(&["--allow", "localhost:*"], &["-D", "0"]);
+    let url = format!("https://localhost:{}/repo", port.addr().port());
+    for scheme in ["http", "socks5h"] {
+        let proxy = format!("http.proxy={scheme}://{}", client.addr());
+        run(&root, &["-c", &proxy, "clone", "-q", &url, &files.text(scheme)]);
+        assert!(files.read(&format!("{scheme}/large")) == files.read("work/large"));
+    }
+    let proxy = format!("https_proxy=http://{}", client.addr());
+    let got = files.text("got");
+    wget.run([
+        "--no-config",
+        "-q",
+        "-e",
+        "use_proxy=yes",
+        "-e",
+        &proxy,
+        "-e",
+        "no_proxy=",
+        "-O",
+        &got,
+        "--ca-certificate",
+        &certificate,
+        &format!("{url}/HEAD"),
+    ]);
+    assert_eq!(files.read("got"), files.read("root/repo/HEAD"));
 }
 
 #[test]
