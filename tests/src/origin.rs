@@ -68,7 +68,16 @@ impl Vacant {
     }
 
     pub fn listen(self) -> Origin {
-        self.socket.listen(1024).expect("a bound socket");
+        self.listen_for(1024)
+    }
+
+    /// Listens with room for one connection, which nobody accepts. Linux then ignores others.
+    pub fn listen_to_one(self) -> Origin {
+        self.listen_for(0)
+    }
+
+    fn listen_for(self, backlog: i32) -> Origin {
+        self.socket.listen(backlog).expect("a bound socket");
         let listener = TcpListener::from(self.socket);
         // On a listener this limits accept.
         SockRef::from(&listener).set_read_timeout(Some(LIMIT)).expect("a socket");

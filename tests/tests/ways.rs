@@ -112,36 +112,6 @@ fn curl_gets_the_same_through_every_kind_of_proxy() {
 }
 
 #[test]
-fn curl_hears_why_a_target_was_not_reached() {
-    let Some([curl]) = Program::find(["curl"]) else { return };
-    let vacant = Vacant::reserve();
-    let (server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
-    let proxy = client.addr().to_string();
-    let told = |target: &str, options: &[&str]| {
-        let url = format!("http://{target}/");
-        let mut command = curl.command();
-        command.args(["-sS", "-w", " %{http_code} %{http_connect}", "--max-time", "20", &url]);
-        let finished = Finished::of(command.args(options));
-        format!("{}{}", finished.stdout, finished.stderr)
-    };
-    let http = format!("http://{proxy}");
-    let refused = vacant.addr().to_string();
-    for (target, options, part) in [
-        (refused.as_str(), &["--socks5-hostname", &proxy][..], "(5)"),
-        ("192.0.2.1:80", &["--socks5-hostname", &proxy], "(2)"),
-        (&refused, &["--socks4a", &proxy], "(91)"),
-        (&refused, &["-x", &http], "502"),
-        ("192.0.2.1:80", &["-x", &http], "403"),
-        (&refused, &["-p", "-x", &http], "502"),
-        ("192.0.2.1:80", &["-p", "-x", &http], "403"),
-    ] {
-        let told = told(target, options);
-        assert!(told.contains(part), "{target} {options:?}: {told}");
-    }
-    drop(server);
-}
-
-#[test]
 fn a_program_that_asks_for_nothing_is_let_go() {
     let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
     for (says, answer) in [
