@@ -120,6 +120,7 @@ impl Desk {
         let path = std::env::var("PATH").unwrap_or_default();
         command.args(["-c", line]).current_dir(self.files.join(folder));
         command.env("HOME", self.files.join("home"));
+        command.env_remove("no_proxy").env_remove("NO_PROXY");
         command.env("PATH", format!("{}:{path}", self.files.text("bin")));
         command
     }
