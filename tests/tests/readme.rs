@@ -26,7 +26,7 @@ use striper_tests::{
 };
 
 /// A part of each block, by which the tests find it.
-const BLOCKS: [&str; 12] = [
+const BLOCKS: [&str; 13] = [
     "cargo build",
     "scp ",
     "ssh -t ",
@@ -37,6 +37,7 @@ const BLOCKS: [&str; 12] = [
     "ProxyCommand",
     "rsync ",
     "db:5432",
+    "--allow-listen",
     "datagram -s",
     "datagram -c",
 ];
@@ -139,8 +140,13 @@ impl Desk {
 
     /// Starts a side of a pair in the folder of a machine. It has said that it is ready.
     fn start(&mut self, machine: &str, line: &str) {
+        self.start_until(machine, line, "ready: listening on");
+    }
+
+    /// The same, and it has said this.
+    fn start_until(&mut self, machine: &str, line: &str, said: &str) {
         let mut command = self.command(machine, &format!("exec {line}"));
-        self.running.push(start_until(command.stderr(Stdio::piped()), "ready: listening on"));
+        self.running.push(start_until(command.stderr(Stdio::piped()), said));
     }
 }
 
@@ -309,6 +315,25 @@ fn two_sites_reach_servers_of_each_other() {
             DOWN.expect(&mut near, 0..100_000);
         }
     }
+}
+
+#[test]
+fn the_other_site_reaches_a_server_of_this_one() {
+    let (mut desk, origin) = (Desk::with_key(), Origin::start());
+    let ((_held, server, _), (there, _, port)) = (vacant(), vacant());
+    let [serve, begin] = lines("--allow-listen");
+    desk.start("there", &with(&serve, &[("0.0.0.0:7650", &server), ("8000", &port)]));
+    let table = [
+        ("there.example:7650", &*server),
+        ("8000:localhost:80", &format!("{port}:{}", localhost(origin.addr()))),
+    ];
+    desk.start_until("home", &with(&begin, &table), "the server is listening on");
+    let mut near = connect(there.addr());
+    UP.send(&mut near, 0..100_000);
+    let mut far = origin.accept();
+    UP.expect(&mut far, 0..100_000);
+    DOWN.send(&mut far, 0..100_000);
+    DOWN.expect(&mut near, 0..100_000);
 }
 
 #[test]

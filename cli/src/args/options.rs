@@ -204,8 +204,7 @@ pub(crate) const OPTIONS: &[Declared] = &[
         repeats: false,
         commands: STRIPED,
         text: "with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY \
-               NAME. Indented lines below a key are rules for that client alone: allow RULE, deny \
-               RULE, allow-listen PORTS or allow-private",
+               NAME; on a server maybe with rules below (docs/runtime.md)",
     },
     Declared {
         short: None,
