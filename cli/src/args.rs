@@ -4,29 +4,42 @@
 //! An [`Invocation`] does not show how a command (`-s` and `server`) or CONNECT (`HOST:PORT` and
 //! `HOST PORT`) was spelled.
 
-mod command;
+mod addresses;
+mod cli;
+mod client;
 mod environment;
 mod given;
 mod invocation;
+mod key_files;
 mod keys;
+mod known;
 mod limits;
-mod line;
-mod options;
+mod manual;
+mod refusal;
+mod relay;
+mod server;
+mod shared;
+mod spelling;
 mod values;
 mod way;
 
 use crate::failure::Failure;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use cli::Chosen;
+pub(crate) use cli::{Cli, VERSION};
 #[cfg(test)]
 pub(crate) use environment::VARIABLES;
 pub(crate) use environment::{about, misnamed};
-pub(crate) use invocation::{Command, Framing, Invocation, Options, Place, Verb, Way};
+use given::Given;
+pub(crate) use invocation::{Command, Framing, Invocation, Options, Place, Way};
 pub(crate) use keys::KeyOptions;
 #[cfg(test)]
+pub(crate) use known::Known;
+pub(crate) use known::options;
+#[cfg(test)]
 pub(crate) use limits::defaults as limit_defaults;
-use line::Line;
-pub(crate) use options::{Declared, OPTIONS};
 use std::ffi::OsString;
-use values::SEE_HELP;
 pub(crate) use values::did_you_mean;
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
@@ -34,26 +47,37 @@ pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Failure> {
-    let Line { chosen, words, options, given } = Line::read(args)?;
-    let command = if given.help {
-        Command::Help(chosen.map(|chosen| chosen.verb))
-    } else if given.version {
-        Command::Version
-    } else {
-        let Some(chosen) = chosen else {
-            return Err(Failure::usage(
-                "the command is missing",
-                "striper-cli demo shows what the program does; ".to_owned() + SEE_HELP,
-            ));
-        };
-        options.iter().try_for_each(|option| option.check(chosen.verb, &chosen.name))?;
-        given.check()?;
-        command::assemble(&chosen, &words, &given)?
-    };
+    let (command, given) = command(args.into_iter().collect())?;
     let skip_environment = matches!(command, Command::Help(_) | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
     let options = environment::complete(given, &command, &env)?;
     Ok(Invocation { command, options })
+}
+
+fn command(typed: Vec<OsString>) -> Result<(Command, Given), Failure> {
+    let root = Cli::command();
+    let (line, words) = spelling::read(typed, &root)?;
+    let line = &line;
+    let chosen = match Cli::try_parse_from(words).map(|cli| cli.chosen) {
+        Ok(chosen) => chosen,
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp => {
+                return Ok((Command::Help(line.command.clone()), Given::default()));
+            }
+            ErrorKind::DisplayVersion => return Ok((Command::Version, Given::default())),
+            _ => return Err(refusal::failure(&error, line)),
+        },
+    };
+    match chosen {
+        Chosen::Server(server) => server.read(line),
+        Chosen::Client(client) => client.read(line),
+        Chosen::Relay(relay) => relay.read(line),
+        Chosen::Datagram(datagram) => datagram.read(line),
+        Chosen::Keygen(keygen) => keygen.read(line),
+        Chosen::Pubkey(pubkey) => Ok((Command::Pubkey { file: pubkey.file }, Given::default())),
+        Chosen::Demo(demo) => Ok((Command::Demo, demo.given())),
+        Chosen::Version => Ok((Command::Version, Given::default())),
+    }
 }
 
 #[cfg(test)]

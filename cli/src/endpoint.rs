@@ -1,6 +1,7 @@
 //! Addresses as they are typed: LISTEN (`PORT`, `ADDR:PORT`, `[v6]:PORT`) and CONNECT (`HOST:PORT`,
 //! `[v6]:PORT`, or the two words `HOST PORT`).
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use striper_runtime::HostPort;
 
@@ -9,6 +10,14 @@ pub(crate) struct BadAddress {
     pub cause: String,
     pub cure: String,
 }
+
+impl fmt::Display for BadAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.cause, self.cure)
+    }
+}
+
+impl std::error::Error for BadAddress {}
 
 fn bad<T>(cause: impl Into<String>, cure: impl Into<String>) -> Result<T, BadAddress> {
     Err(BadAddress { cause: cause.into(), cure: cure.into() })

@@ -1,48 +1,94 @@
-//! The manual, a page for each command, and the version, for `--help` and `--version`.
+//! The manual and the page of each command, from clap's definition, for `--help`.
 
-mod pages;
-
-use crate::args::{Declared, OPTIONS, Verb};
+use crate::args::{Cli, options};
+use clap::{Arg, Command, CommandFactory};
 use std::fmt::Write;
 
-pub(crate) const VERSION: &str =
-    concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
-
-pub(crate) fn page(topic: Option<Verb>) -> String {
-    topic.map_or_else(manual, pages::page)
+/// The page of a command, or else the manual.
+pub(crate) fn page(topic: Option<&str>) -> String {
+    let root = Cli::command();
+    match topic.and_then(|topic| root.find_subcommand(topic)) {
+        Some(command) => of_command(&root, command),
+        None => manual(&root),
+    }
 }
 
-fn manual() -> String {
-    let options: String = OPTIONS.iter().map(|option| row(option, &takers(option))).collect();
-    format!("{BEFORE}{options}\n{AFTER}")
+fn manual(root: &Command) -> String {
+    let [about, before, after] =
+        [root.get_about(), root.get_long_about(), root.get_after_help()].map(text);
+    let commands: String = root.get_subcommands().map(forms).collect();
+    let help = columns("help [COMMAND]", "this manual, or the page of a command");
+    let known = options(root);
+    let known = known.iter().filter(|known| known.arg.get_long().is_some());
+    let rows = known.map(|known| match known.takers.is_empty() {
+        true => row(known.arg, ""),
+        false => row(known.arg, &format!("{}: ", known.takers.join(", "))),
+    });
+    let rows: String = rows.collect();
+    format!(
+        "{} - {about}\n\n{before}\n\nCOMMANDS\n{commands}{help}\nOPTIONS (anywhere on the line; \
+         each once, unless its text says otherwise)\n{rows}\n{after}\n",
+        root.get_name()
+    )
+}
+
+/// The forms of a command, and what it does.
+fn forms(command: &Command) -> String {
+    let usage = text(command.get_overridden_usage()).replace("striper-cli ", "");
+    let (first, rest) = usage.split_once('\n').unwrap_or((&usage, ""));
+    let rest: String = rest.lines().map(|form| format!("  {form}\n")).collect();
+    columns(first, &text(command.get_about())) + &rest
+}
+
+fn of_command(root: &Command, command: &Command) -> String {
+    let [usage, about, examples] =
+        [command.get_overridden_usage(), command.get_long_about(), command.get_after_help()]
+            .map(text);
+    let usage: String = usage.lines().map(|line| format!("  {line}\n")).collect();
+    // The first paragraph is for lists of commands.
+    let about = about.split_once("\n\n").map_or(about.as_str(), |(_, about)| about);
+    let about = wrapped(about, WIDTH).join("\n");
+    let args = command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set());
+    let rows: String = args.chain(root.get_arguments()).map(|arg| row(arg, "")).collect();
+    format!(
+        "USAGE\n{usage}\n{about}\n\nOPTIONS\n{rows}\n{examples}\n\nThe manual: striper-cli --help\n"
+    )
+}
+
+fn text(styled: Option<&impl ToString>) -> String {
+    styled.map(ToString::to_string).unwrap_or_default()
 }
 
 const INDENT: usize = 30;
 const WIDTH: usize = 80;
 
-fn takers(option: &Declared) -> String {
-    if option.commands == Verb::ALL {
-        return String::new();
-    }
-    let names: Vec<&str> = option.commands.iter().map(|verb| verb.name()).collect();
-    format!("{}: ", names.join(", "))
+fn row(arg: &Arg, before: &str) -> String {
+    let names = match (arg.get_short(), arg.get_long()) {
+        (Some(letter), Some(long)) => format!("-{letter}, --{long}"),
+        (Some(letter), None) => format!("-{letter}"),
+        (None, long) => format!("    --{}", long.unwrap_or_default()),
+    };
+    let values = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+    let value = values.map(|names| format!(" {}", names.join(" "))).unwrap_or_default();
+    columns(&format!("{names}{value}"), &format!("{before}{}", text(arg.get_help())))
 }
 
-fn row(option: &Declared, before: &str) -> String {
-    let letter = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
-    let value =
-        if option.value().is_empty() { String::new() } else { format!(" {}", option.value()) };
-    let mut first = format!("  {letter}--{}{value}", option.long);
+/// A name, and a text in a column beside it, or below it if the name is too long.
+fn columns(name: &str, text: &str) -> String {
+    let mut first = format!("  {name}");
     let mut row = String::new();
-    for line in wrapped(&format!("{before}{}", option.text)) {
+    if first.len() >= INDENT {
+        row = std::mem::take(&mut first) + "\n";
+    }
+    for line in wrapped(text, WIDTH - INDENT) {
         let _ = writeln!(row, "{first:INDENT$}{line}");
         first.clear();
     }
     row
 }
 
-/// A text for the second column. A line that begins with a space stays as it is.
-fn wrapped(text: &str) -> Vec<String> {
+/// A text in lines of at most `width`. A line that begins with a space stays as it is.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         if paragraph.starts_with(' ') {
@@ -53,7 +99,7 @@ fn wrapped(text: &str) -> Vec<String> {
         for word in paragraph.split(' ') {
             if line.is_empty() {
                 word.clone_into(&mut line);
-            } else if INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH {
+            } else if line.chars().count() + 1 + word.chars().count() > width {
                 lines.push(std::mem::replace(&mut line, word.to_owned()));
             } else {
                 line = format!("{line} {word}");
@@ -64,168 +110,28 @@ fn wrapped(text: &str) -> Vec<String> {
     lines
 }
 
-const BEFORE: &str = "\
-striper-cli - carries TCP connections over several parallel ones (stripes)
-
-Where a route limits each connection, several are faster than one. Two commands
-make a pair, a server and a client:
-
-  on the target's side:        striper-cli -s 0.0.0.0:7650 localhost:22 -k FILE
-  on the local programs' side: striper-cli -c 2222 there.example:7650 -k FILE
-
-FILE is a key that both have: striper-cli keygen FILE makes it once. A program
-that connects to port 2222 here now reaches port 22 there, over 4 stripes:
-
-  ssh -p 2222 localhost
-
-To see what striper does, without a network:  striper-cli demo
-
-COMMANDS
-  -s LISTEN CONNECT              server: takes stripes, connects to the target
-  server LISTEN [TARGET]         the same; with --allow, clients may name others
-  -c LISTEN CONNECT              client: takes connections, dials stripes
-  client SERVER -L ... -D ...    the same, with any number of -L and -D, or -W
-  relay LISTEN CONNECT           plain TCP relay, no stripes
-  datagram -c LISTEN CONNECT     takes plain TCP, sends datagrams in one TCP
-                                 stream
-  datagram -s LISTEN CONNECT     takes those datagrams, sends plain TCP
-  keygen [--pair] [FILE]         make a key that both sides have (striper.key);
-                                 with --pair, a key that only this side has
-  pubkey FILE                    print the public half of a --pair key
-  demo                           1, 2, 4 and 8 stripes on a capped test route
-  help [COMMAND]                 this manual, or the page of a command
-  version                        the version
-
-  LISTEN   PORT, ADDR:PORT or [V6ADDR]:PORT. A bare port is open to this
-           machine only (127.0.0.1; for IPv6 write [::1]:PORT); 0.0.0.0:PORT or
-           [::]:PORT is open to all. With port 0 the system chooses a port; the
-           log line \"ready\" has it.
-  CONNECT  HOST:PORT, [V6ADDR]:PORT or two words HOST PORT; SERVER has the same
-           forms. For -c and client, A:PORT,B:PORT names several
-           addresses of one server, and the stripes use all of them.
-  TARGET   HOST:PORT or [V6ADDR]:PORT. A client may name targets with -L, -D and
-           -W if the server allows them (--allow). The server looks a name up
-           and decides on the address. * and names do not mean this machine, and
-           * does not mean private networks, unless --allow-private says so.
-  peer     the proxy at the other end of the stripes
-
-OPTIONS (anywhere on the line; each once, unless its text says otherwise)
-";
-
-const AFTER: &str = "  TIME is a number with its unit: 500ms, 10s, 2m.
-
-ENVIRONMENT (an option beats its variable; all commands read the variables)
-  STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
-  STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
-  STRIPER_LIMITS=NAME=VALUE,...        as --limit, which beats each NAME
-  STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
-  STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
-  NO_COLOR=1                           no colours
-  The log warns of other names that begin with STRIPER_. An empty variable is
-  ignored. But -s and -c do not start with an empty STRIPER_KEY_FILE or
-  STRIPER_PEERS_FILE, unless an option replaces it.
-
-SECURITY
-  With a key, only a program that has it gets in, and an attacker on the route
-  learns only sizes and times (TLS 1.3; see SECURITY.md). Without a key, any
-  program that can reach the port of -s can reach its target, and stripes can be
-  read: keep them on a trusted network, or in a VPN or an ssh tunnel.
-  One key for all:        keygen FILE, the same FILE to both sides
-  A key for each client:  keygen --pair on each side, pubkey FILE >> PEERS of
-                          the peer, --peers PEERS
-  To replace a key: -k OLD -k NEW on the server, then -k NEW -k OLD on the
-  clients, then only NEW on the server, and at last on the clients.
-  Rules for one client:   indented lines below its key in PEERS. With an allow
-                          of its own it does not follow --allow. All --deny and
-                          its own deny hold.
-  SIGHUP makes -s and -c read all these files again, and --proxy-users. A peer
-  whose key is no longer listed is cut off. New rules are for new connections. A
-  file with a mistake changes nothing, and the log says so.
-
-LIMITS (of -s, set with --limit NAME=VALUE; with their defaults)
-  handshakes              256     callers whose handshake is not finished
-  handshakes-per-address  128     of these, from one address (IPv6: one /64)
-  handshake-time          5s      time for a handshake
-  sessions                256     clients at once
-  sessions-per-key        128     of these, with one key
-  stripes                 64      of one session, 1-64
-  flows                   16384   open connections of one session
-  unanswered              1024    connections whose target has not answered
-  memory                  128MiB  data in transit in all: KiB, MiB, GiB
-  memory-per-session      half    of that, for one session
-  opens-per-second        10000   new connections of a client in the long run;
-                                  more connections wait
-  control-burst           16MiB   control (not payload) from a peer at once
-  control-per-second      1MiB    and each second; more ends its session
-  payload-per-control     64      payload bytes that allow one more of control
-  spare-files             32      file descriptors that callers must leave free
-                                  (at most a quarter of ulimit -n)
-  log-lines               20      for one cause within 10 s (50 times that for
-                                  lines of each connection or stripe); the next
-                                  line says how many were left out
-  If several keys are accepted, the peers of one key may use as much of memory
-  and unanswered as they leave free: half, or a third beside another such key.
-
-STATUS LINE (when stderr is a terminal)
-  2 connections  ↑19.3M ↓90k bit/s  #1 ↑9.65M ↓50k c12 w  #2 ↑9.65M ↓40k c7 r?
-  The connections, their rates together, then each stripe with its rates, the
-  number of times it was congested, a letter for the limit of its rate to the
-  peer, and ? if it is in doubt: its peer does not answer. The limits:
-  a  application: the local programs give no more data
-  p  peer: its programs, or the receive buffer of its system, take no more
-  w  window: striper itself sends no more, as a queue on the route would delay
-  r  route: TCP sends no more, or the stripe is in doubt, or others are faster
-  A wide terminal also shows the share of packets that TCP sent again (r1.2%)
-  and the congestion control (Linux). A narrow one shows the larger rate of each
-  stripe (#1 9.65M c12 w, #1 9.65M w or #1 9.65M), or the sums for all stripes
-  (64 stripes, 768 congestions), or only the connections. Without a stripe, the
-  line has the reason, or \"no peer\".
-  (kept until 12:03:10Z): these connections have no stripe. They are reset at
-  that time (UTC) unless a stripe is back. (2 kept until 12:03:10Z): this
-  applies to two of the connections.
-  (may finish until 12:03:10Z): the program is stopping. It resets the rest of
-  the connections at that time.
-
-  relay and datagram show each leg: near to the local program, far to CONNECT.
-  1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0
-  The bytes from it and to it and the congestions, since the start. The first
-  letter: w it takes data, - it is congested, x its direction has ended. The
-  second: r it may send, x it has ended its direction. With several connections:
-  how many are congested there, or half-closed. A narrow terminal shows the
-  bytes to CONNECT and from it, and all congestions (↑1.2 MB ↓3.4 GB c12), with
-  or without the states.
-
-STOPPING
-  SIGTERM or SIGINT (Ctrl-C), or the end of the terminal of stderr: there are no
-  new connections, and open ones may finish within --drain-timeout. A second
-  signal stops at once.
-
-EXIT CODES
-  0  done, or stopped after every connection had finished
-  1  unexpected error, or the demo's data arrived damaged
-  2  the command line is wrong, or the file of --trace or the name of
-     --congestion can't be used
-  3  cannot listen on LISTEN
-  4  client -W: the server can't be reached, or its session ended (other
-     commands keep trying)
-  5  client -W: the target was refused, can't be reached, or broke the
-     connection
-  6  an environment variable is wrong, or the limit of open files, threads or
-     file sizes is too low
-  7  stopped, but connections outlasted --drain-timeout and were reset
-  8  a key, a list of peers, or its file can't be used
-  130, 143  stopped at once by a second signal (SIGINT, SIGTERM)
-";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{VARIABLES, limit_defaults};
+    use crate::args::{self, Known, VARIABLES, limit_defaults};
+    use std::ffi::OsString;
+
+    /// The name and the page of each command.
+    fn commands() -> Vec<(String, String)> {
+        let root = Cli::command();
+        let names = root.get_subcommands().map(Command::get_name);
+        names.map(|name| (name.to_owned(), page(Some(name)))).collect()
+    }
+
+    fn words(line: &str) -> impl Iterator<Item = OsString> {
+        line.split(' ').map(OsString::from)
+    }
 
     #[test]
     fn the_help_fits_a_terminal() {
-        for topic in Verb::ALL.iter().copied().map(Some).chain([None]) {
-            for line in page(topic).lines() {
+        let pages = commands().into_iter().map(|(_, page)| page);
+        for page in pages.chain([page(None)]) {
+            for line in page.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
         }
@@ -233,37 +139,89 @@ mod tests {
 
     #[test]
     fn the_help_has_each_limit_with_its_default() {
+        let manual = page(None);
         for (name, default) in limit_defaults() {
             let is_there = |line: &str| {
                 let words: Vec<_> = line.split_whitespace().take(2).collect();
                 words == [name, &default]
             };
-            assert!(manual().lines().any(is_there), "{name} {default} in the help");
+            assert!(manual.lines().any(is_there), "{name} {default} in the help");
         }
     }
 
     #[test]
     fn the_manual_has_every_variable_exit_code_and_note_of_the_status_line() {
+        let manual = page(None);
         let variables = VARIABLES.iter().map(|name| format!("STRIPER_{name}"));
         let codes = (0..=8).map(|code| format!("\n  {code}  "));
         let others = ["NO_COLOR", "(kept until ", "(2 kept until ", "(may finish until "];
         for part in variables.chain(codes).chain(others.map(str::to_owned)) {
-            assert!(manual().contains(&part), "{part}");
+            assert!(manual.contains(&part), "{part}");
         }
+    }
+
+    /// Whether a page has a row for the option.
+    fn has_row(page: &str, option: &Known<'_>) -> bool {
+        let is_row = |line: &&str| line.starts_with("  ") && !line.contains("striper-cli");
+        let has_it = |line: &str| line.split(' ').take(2).any(|word| word == option.name());
+        page.lines().filter(is_row).map(str::trim_start).any(has_it)
     }
 
     #[test]
     fn the_manual_has_every_option_and_every_command() {
-        let manual = manual();
-        let lines: Vec<&str> = manual.lines().map(str::trim_start).collect();
-        for option in OPTIONS {
-            let name = format!("--{}", option.long);
-            let has_it = |line: &&str| line.split(' ').take(2).any(|word| word == name);
-            assert!(lines.iter().any(has_it), "{name}");
+        let (root, manual) = (Cli::command(), page(None));
+        for option in options(&root).iter().filter(|option| option.arg.get_long().is_some()) {
+            assert!(has_row(&manual, option), "{}", option.name());
         }
-        for verb in Verb::ALL {
-            let name = verb.name();
+        let lines: Vec<&str> = manual.lines().map(str::trim_start).collect();
+        let names = root.get_subcommands().map(Command::get_name);
+        for name in names.chain(["-s", "-c", "help"]) {
             assert!(lines.iter().any(|line| line.split(' ').next() == Some(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_the_options_that_its_command_takes_and_no_others() {
+        let root = Cli::command();
+        for (name, page) in commands() {
+            let command = root.find_subcommand(&name).unwrap();
+            let takes = |option: &Known<'_>| {
+                let mut args = command.get_arguments().chain(root.get_arguments());
+                args.any(|arg| arg.get_id() == option.arg.get_id() && !arg.is_hide_set())
+            };
+            for option in options(&root) {
+                assert_eq!(has_row(&page, &option), takes(&option), "{} in {name}", option.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_lines_of_the_readme_are_right() {
+        let lines = include_str!("../../README.md").lines();
+        let lines: Vec<String> = lines
+            .filter_map(|line| line.strip_prefix("striper-cli "))
+            .map(|line| line.replace('\'', ""))
+            .collect();
+        assert!(lines.len() >= 3, "{lines:?}");
+        for line in lines {
+            let read = args::parse(words(&line), |_| None);
+            assert!(read.is_ok(), "{line}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_a_page_are_lines_of_its_command() {
+        for (name, page) in commands() {
+            let (_, examples) = page.split_once("\nEXAMPLES\n").expect("examples");
+            let examples = examples.lines().map_while(|line| line.strip_prefix("  striper-cli "));
+            let examples: Vec<&str> = examples.collect();
+            assert!(!examples.is_empty(), "{name}");
+            for example in examples {
+                let read = args::parse(words(example), |_| None);
+                assert!(read.is_ok(), "{example}: {read:?}");
+                let help = args::parse(words(&format!("{example} --help")), |_| None).unwrap();
+                assert_eq!(help.command, args::Command::Help(Some(name.clone())), "{example}");
+            }
         }
     }
 }

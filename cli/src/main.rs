@@ -57,8 +57,8 @@ fn main() -> ExitCode {
 fn run(invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
-        Command::Help(topic) => output::print(&help::page(*topic))?,
-        Command::Version => output::print(help::VERSION)?,
+        Command::Help(topic) => output::print(&help::page(topic.as_deref()))?,
+        Command::Version => output::print(&format!("striper-cli {}\n", args::VERSION))?,
         Command::Keygen { file, kind } => {
             keys::keygen(file, *kind, options.verbosity == Verbosity::Quiet)?;
         }

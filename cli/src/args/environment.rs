@@ -3,16 +3,15 @@
 use super::given::Given;
 use super::invocation::{Command, Options, Way};
 use super::limits::{Changes, Limits};
+use super::shared::{Connecting, Proxying, Striping};
 use super::values::{
-    SEE_HELP, congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time,
+    Env, LOG_FORMATS, SCHEDULERS, SEE_HELP, chosen, congestion, did_you_mean, positive_time,
+    stripes, switch, time,
 };
 use crate::failure::Failure;
 use crate::log::{LogFormat, Verbosity};
 use std::ffi::OsString;
 use std::time::Duration;
-
-/// Looks a variable up.
-pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 const PREFIX: &str = "STRIPER_";
 
@@ -83,29 +82,34 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
     })?;
     changes.unwrap_or_default().apply(&mut limits);
     given.limits.apply(&mut limits);
+    let Given { stripes: count, proxy_users, rules, striping, proxying, .. } = given;
+    let Striping { scheduling, congestion: control, keys, trace } = striping;
+    let Proxying { connecting, drain_timeout, quiet } = proxying;
+    let Connecting { connect_timeout, verbose, log } = connecting;
     let keys = match command {
-        Command::Server { .. } | Command::Client { .. } => given.keys.complete(env)?,
-        _ => given.keys,
+        Command::Server { .. } | Command::Client { .. } => keys.complete(env)?,
+        _ => keys,
     };
     Ok(Options {
-        stripes: twin(given.stripes, env, "STRIPES", stripes)?.unwrap_or(4),
-        scheduler: twin(given.scheduler, env, "SCHEDULER", scheduler)?.unwrap_or_default(),
-        verbosity: match verbosity(given.verbose, given.quiet, env)? {
+        stripes: twin(count, env, "STRIPES", stripes)?.unwrap_or(4),
+        scheduler: twin(scheduling.scheduler, env, "SCHEDULER", |word| chosen(word, SCHEDULERS))?
+            .unwrap_or_default(),
+        verbosity: match verbosity(verbose, quiet, env)? {
             // The standard error is often that of another program, such as ssh.
             Verbosity::Normal if takes_stdio(command) => Verbosity::Quiet,
             verbosity => verbosity,
         },
-        log: twin(given.log, env, "LOG", log_format)?.unwrap_or(LogFormat::Human),
-        connect_timeout: twin(given.connect_timeout, env, "CONNECT_TIMEOUT", positive_time)?
+        log: twin(log, env, "LOG", |word| chosen(word, LOG_FORMATS))?.unwrap_or(LogFormat::Human),
+        connect_timeout: twin(connect_timeout, env, "CONNECT_TIMEOUT", positive_time)?
             .unwrap_or(Duration::from_secs(10)),
-        drain_timeout: twin(given.drain_timeout, env, "DRAIN_TIMEOUT", time)?
+        drain_timeout: twin(drain_timeout, env, "DRAIN_TIMEOUT", time)?
             .unwrap_or(Duration::from_secs(30)),
-        trace: given.trace,
-        congestion: twin(given.congestion, env, "CONGESTION", congestion)?,
+        trace,
+        congestion: twin(control, env, "CONGESTION", congestion)?,
         limits,
         keys,
-        rules: given.rules,
-        proxy_users: given.proxy_users,
+        rules,
+        proxy_users,
     })
 }
 

@@ -19,7 +19,8 @@ pub(crate) struct Invocation {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Command {
-    Help(Option<Verb>),
+    /// The page of a command, or the manual.
+    Help(Option<String>),
     Version,
     /// Takes stripes. Without a target it reaches only those that clients name and rules allow.
     Server {
@@ -75,6 +76,29 @@ impl Way {
     pub(crate) fn names_targets(&self) -> bool {
         !matches!(self, Way::Forward { target: Target::Default, .. })
     }
+
+    /// The address that it listens on, if that is one of TCP.
+    pub(crate) fn listens_on(&self) -> Option<SocketAddr> {
+        match self {
+            Way::Forward { listen: Place::Tcp(listen), .. }
+            | Way::Proxy { listen }
+            | Way::Transparent { listen } => Some(*listen),
+            Way::Forward { listen: Place::Unix(_), .. }
+            | Way::Stdio { .. }
+            | Way::Remote { .. } => None,
+        }
+    }
+
+    /// The option that names it.
+    pub(crate) fn option(&self) -> &'static str {
+        match self {
+            Way::Forward { .. } => "-L",
+            Way::Proxy { .. } => "-D",
+            Way::Transparent { .. } => "-T",
+            Way::Remote { .. } => "-R",
+            Way::Stdio { .. } => "-W",
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -111,47 +135,4 @@ pub(crate) struct Options {
     pub rules: Rules,
     /// The names and passwords of programs that may use `-D`.
     pub proxy_users: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verb {
-    Server,
-    Client,
-    Relay,
-    Datagram,
-    Keygen,
-    Pubkey,
-    Demo,
-}
-
-impl Verb {
-    pub(crate) const ALL: &[Verb] = &[
-        Self::Server,
-        Self::Client,
-        Self::Relay,
-        Self::Datagram,
-        Self::Keygen,
-        Self::Pubkey,
-        Self::Demo,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Verb::Server => "-s",
-            Verb::Client => "-c",
-            _ => self.word(),
-        }
-    }
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Verb::Server => "server",
-            Verb::Client => "client",
-            Verb::Relay => "relay",
-            Verb::Datagram => "datagram",
-            Verb::Keygen => "keygen",
-            Verb::Pubkey => "pubkey",
-            Verb::Demo => "demo",
-        }
-    }
 }

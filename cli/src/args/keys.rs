@@ -1,39 +1,34 @@
 //! `-k`, `--peers` and `--plain`: the files of keys, from the command line and the environment.
 
-use super::environment::Env;
+use super::values::{Env, file};
 use crate::failure::Failure;
+use clap::Args;
 use std::path::PathBuf;
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Args, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct KeyOptions {
-    /// The peer sees the first key.
+    /// encrypt the stripes, and accept only a peer that has this key. Of several keys the peer sees
+    /// the first, and all are accepted. A name without a folder is also looked up among systemd's
+    /// credentials
+    #[arg(short = 'k', long = "key", value_name = "FILE", value_parser = file())]
     pub files: Vec<PathBuf>,
-    /// A list of public keys that are accepted beside shared keys.
+    /// with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY NAME;
+    /// on a server maybe with rules below (docs/runtime.md)
+    #[arg(long, value_name = "FILE", value_parser = file())]
     pub peers: Option<PathBuf>,
+    /// use no key, and do not warn about that
+    #[arg(long, conflicts_with_all = ["files", "peers"])]
     pub plain: bool,
 }
 
 impl KeyOptions {
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        let other = match (self.files.is_empty(), &self.peers) {
-            (false, _) => Some("--key"),
-            (true, Some(_)) => Some("--peers"),
-            (true, None) => None,
-        };
-        if let Some(other) = other.filter(|_| self.plain) {
-            let cause = format!("--plain and {other} can't be used together");
-            return Err(Failure::usage(cause, "choose one of them"));
-        }
+    /// Fills in missing options from the environment, unless `--plain` is given.
+    pub(crate) fn complete(mut self, env: Env<'_>) -> Result<KeyOptions, Failure> {
         let twice = |(nth, file): (usize, &PathBuf)| self.files[..nth].contains(file);
         if let Some((_, file)) = self.files.iter().enumerate().find(|nth| twice(*nth)) {
             let cause = format!("--key {} is given twice", file.display());
             return Err(Failure::usage(cause, "leave one of them out"));
         }
-        Ok(())
-    }
-
-    /// Fills in missing options from the environment, unless `--plain` is given.
-    pub(crate) fn complete(mut self, env: Env<'_>) -> Result<KeyOptions, Failure> {
         if self.files.is_empty() && !self.plain {
             self.files.extend(named_file(env, "STRIPER_KEY_FILE")?);
         }

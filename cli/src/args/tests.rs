@@ -38,6 +38,11 @@ fn forward(address: &str) -> Way {
 }
 
 #[test]
+fn the_definition_of_the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
 fn all_spellings_of_a_command_mean_the_same() {
     let (here, target) = (listen("0.0.0.0:7650"), Some(host("localhost", 22)));
     let server = Command::Server { listen: here, target };
@@ -87,6 +92,9 @@ fn options_may_come_before_and_after_the_mode() {
     let before = read("-q -n 8 --scheduler rr -c 127.0.0.1:7600 10.99.0.2:7650");
     assert_eq!(before, read("-c 127.0.0.1:7600 10.99.0.2:7650 --scheduler=rr --stripes=8 --quiet"));
     assert_eq!(before, read("-qn8 -c 127.0.0.1:7600 --scheduler rr 10.99.0.2:7650"));
+    assert_eq!(before, read("-qn8 127.0.0.1:7600 10.99.0.2:7650 --scheduler rr -c"));
+    let late = read("--trace relay -q -L 1 client a:1");
+    assert_eq!(late, read("client a:1 --trace relay -q -L 1"));
     assert_eq!(before.options.stripes, 8);
     assert_eq!(before.options.verbosity, Verbosity::Quiet);
     assert_eq!(before.options.scheduler, SchedulerKind::RoundRobin);
@@ -172,39 +180,41 @@ fn help_and_version_win_over_all_else() {
 
 #[test]
 fn each_command_has_a_page_of_help() {
-    for verb in Verb::ALL {
-        let name = verb.name();
-        for line in [format!("help {name}"), format!("{name} --help"), format!("-h {name}")] {
-            assert_eq!(read(&line).command, Command::Help(Some(*verb)), "{line}");
+    let page = |name: &str| Command::Help(Some(name.to_owned()));
+    let root = Cli::command();
+    let names = root.get_subcommands().map(|command| (command.get_name(), command.get_name()));
+    for (name, of) in names.chain([("-s", "server"), ("-c", "client")]) {
+        for line in [
+            format!("help {name}"),
+            format!("{name} help"),
+            format!("{name} --help"),
+            format!("-h {name}"),
+        ] {
+            assert_eq!(read(&line).command, page(of), "{line}");
         }
     }
     for line in ["keygen x --help", "help keygen -n 4"] {
-        assert_eq!(read(line).command, Command::Help(Some(Verb::Keygen)), "{line}");
-    }
-    for (word, verb) in [("server", Verb::Server), ("client", Verb::Client)] {
-        assert_eq!(read(&format!("help {word}")).command, Command::Help(Some(verb)));
-    }
-    for verb in Verb::ALL {
-        let line = format!("{} help", verb.word());
-        assert_eq!(read(&line).command, Command::Help(Some(*verb)), "{line}");
+        assert_eq!(read(line).command, page("keygen"), "{line}");
     }
     assert!(matches!(read("keygen ./help").command, Command::Keygen { .. }));
 }
 
 #[test]
 fn only_the_commands_that_take_an_option_accept_it() {
-    for verb in Verb::ALL {
-        let line = match verb {
-            Verb::Server => "-s 7650 a:1",
-            Verb::Client => "client a:1 -L 2",
-            Verb::Relay => "relay 7650 a:1",
-            Verb::Datagram => "datagram -c 7650 a:1",
-            Verb::Keygen => "keygen x",
-            Verb::Pubkey => "pubkey x",
-            Verb::Demo => "demo",
+    let root = Cli::command();
+    for command in root.get_subcommands() {
+        let line = match command.get_name() {
+            "server" => "-s 7650 a:1",
+            "client" => "client a:1 -L 2",
+            "relay" => "relay 7650 a:1",
+            "datagram" => "datagram -c 7650 a:1",
+            "keygen" => "keygen x",
+            "pubkey" => "pubkey x",
+            name => name,
         };
-        for option in OPTIONS {
-            let value = match option.long {
+        for option in options(&root) {
+            let Some(long) = option.arg.get_long() else { continue };
+            let value = match long {
                 "stripes" => "2",
                 "listen" => "3",
                 "proxy" => "4",
@@ -218,21 +228,22 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 "congestion" => "cubic",
                 "limit" => "sessions=5",
                 "log" => "json",
-                _ if option.value().is_empty() => "",
+                _ if !option.takes_value() => "",
                 _ => "x",
             };
-            let (line, with) = match option.long {
+            let (line, with) = match long {
                 "deny" | "allow-private" => (line, "--allow b:1"),
                 "proxy-users" => (line, "-D 9"),
-                "stdio" if *verb == Verb::Client => ("client a:1", ""),
+                "stdio" if command.get_name() == "client" => ("client a:1", ""),
                 _ => (line, ""),
             };
-            let line = format!("{line} --{} {value} {with}", option.long);
-            if option.commands.contains(verb) {
+            let line = format!("{line} --{long} {value} {with}");
+            let takes = |arg: &clap::Arg| arg.get_long() == Some(long);
+            if command.get_arguments().any(takes) || root.get_arguments().any(takes) {
                 assert!(read_with(&line, &[]).is_ok(), "{line}");
             } else {
                 let why = fails(&line);
-                let taker = option.commands[0].name();
+                let taker = &option.takers[0];
                 assert!(why.contains("does not take --") && why.contains(taker), "{line}: {why}");
             }
         }
@@ -287,6 +298,8 @@ fn a_wrong_command_line_has_its_cause() {
         ("-s 7650", "-s needs CONNECT"),
         ("client", "client needs SERVER"),
         ("client a:1", "at least one way in"),
+        ("client -c 1 a:2", "client and -c can't be used together"),
+        ("-k x", "the command is missing"),
         ("-c 1 a:2 -L 3", "-L is for the command client"),
         ("client a:1 -L 2222 -L 127.0.0.1:2222", "127.0.0.1:2222 is given twice"),
         ("\u{2013}-help", "type it again: --help"),
@@ -337,6 +350,8 @@ fn a_mistyped_or_misplaced_word_has_a_suggestion() {
         ("-c 1 a:1 -k", "--key needs a value"),
         ("-S 1 a:1", "did you mean -s?"),
         ("-s 1 a:1 -K f", "did you mean -k?"),
+        ("-s 1 a:1 -quite", "did you mean --quiet?"),
+        ("-s 1 a:1 --quiet=yes", "put a space between them"),
         ("-s=1 a:1", "put a space between them"),
         ("-c 1 a:1, b:2", "without spaces"),
         ("-s 1 a:1 --peers a --peers b", "--peers is given twice"),
@@ -352,7 +367,7 @@ fn a_mistyped_or_misplaced_word_has_a_suggestion() {
         ("frobnicate", "there is no command \"frobnicate\"; the commands are"),
         ("2222 example.org:7650", "there is no command"),
         ("datagram 11111 localhost:22", "datagram needs -c or -s"),
-        ("datagram -c -s 11111 localhost:22", "datagram -c and -s can't be used together"),
+        ("datagram -c -s 11111 localhost:22", "-s and -c can't be used together"),
         ("datagram -c 11111", "datagram -c LISTEN CONNECT"),
         ("-c 1 a:1 --trace", "--trace needs a value"),
         ("demo --trace x", "it is for striper-cli -s or -c"),

@@ -1,8 +1,14 @@
 //! The values of options and their variables. An error is a text that follows the option's name.
 
 use crate::log::LogFormat;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
+
+/// Looks a variable up.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 pub(super) const SEE_HELP: &str = "see striper-cli --help";
 
@@ -11,13 +17,39 @@ pub(super) fn stripes(word: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("\"{word}\" is not a number from 1 to 64"))
 }
 
-pub(super) fn scheduler(word: &str) -> Result<SchedulerKind, String> {
-    match word {
-        "earliest" => Ok(SchedulerKind::Earliest),
-        "uc" => Ok(SchedulerKind::UntilCongested),
-        "rr" => Ok(SchedulerKind::RoundRobin),
-        _ => Err(choice(word, &["earliest", "uc", "rr"])),
-    }
+/// Names with their values.
+pub(super) type Choices<T> = &'static [(&'static str, T)];
+
+pub(super) const SCHEDULERS: Choices<SchedulerKind> = &[
+    ("earliest", SchedulerKind::Earliest),
+    ("uc", SchedulerKind::UntilCongested),
+    ("rr", SchedulerKind::RoundRobin),
+];
+
+pub(super) const LOG_FORMATS: Choices<LogFormat> =
+    &[("human", LogFormat::Human), ("json", LogFormat::Json)];
+
+/// Reads one of the names in an option. clap knows them all.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
+    choices: Choices<T>,
+) -> impl TypedValueParser<Value = T> {
+    let names = choices.iter().map(|(name, _)| *name);
+    PossibleValuesParser::new(names).try_map(|word| chosen(&word, choices))
+}
+
+pub(super) fn chosen<T: Copy>(word: &str, choices: Choices<T>) -> Result<T, String> {
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    let found = choices.iter().find(|(name, _)| *name == word);
+    found.map(|(_, value)| *value).ok_or_else(|| choice(word, &names))
+}
+
+/// Reads the name of a file. An empty one is an error: it would stand for the current folder.
+pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|name| match name.is_empty() {
+        true => Err("the name of the file is empty; name a file; if you use a shell variable, \
+                     make sure that it is set"),
+        false => Ok(PathBuf::from(name)),
+    })
 }
 
 pub(super) fn congestion(word: &str) -> Result<String, String> {
@@ -32,14 +64,6 @@ pub(super) fn congestion(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
-pub(super) fn log_format(word: &str) -> Result<LogFormat, String> {
-    match word {
-        "human" => Ok(LogFormat::Human),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(choice(word, &["human", "json"])),
-    }
-}
-
 pub(super) fn switch(word: &str) -> Result<bool, String> {
     match word {
         "1" | "true" | "yes" => Ok(true),
@@ -48,7 +72,8 @@ pub(super) fn switch(word: &str) -> Result<bool, String> {
     }
 }
 
-fn choice(word: &str, choices: &[&str]) -> String {
+/// Why a word is none of the choices.
+pub(super) fn choice(word: &str, choices: &[&str]) -> String {
     let near = did_you_mean(word, choices)
         .map(|near| format!("; did you mean {near}?"))
         .unwrap_or_default();

@@ -1,0 +1,77 @@
+//! The command line as clap's definition. Each command has a struct of its own.
+
+use super::client::Client;
+use super::given::Given;
+use super::key_files::{Keygen, Pubkey};
+use super::manual;
+use super::relay::{Datagram, Relay};
+use super::server::Server;
+use super::shared::{Connecting, Proxying, Scheduling, Striping};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol version 1)");
+
+#[derive(Parser)]
+#[command(
+    name = "striper-cli",
+    version = VERSION,
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    about = "carries TCP connections over several parallel ones (stripes)",
+    long_about = manual::BEFORE,
+    after_help = manual::AFTER
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(super) chosen: Chosen,
+    /// the page of a command, or the manual
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// the version
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Chosen {
+    Server(Server),
+    Client(Box<Client>),
+    Relay(Relay),
+    Datagram(Datagram),
+    Keygen(Keygen),
+    Pubkey(Pubkey),
+    Demo(Demo),
+    /// prints the version
+    ///
+    /// Prints the version of the program and that of its protocol.
+    #[command(
+        override_usage = "striper-cli version",
+        after_help = "EXAMPLES\n  striper-cli version"
+    )]
+    Version,
+}
+
+/// 1, 2, 4 and 8 stripes on a capped test route
+///
+/// Shows in a quarter of a minute what striping does: it sends data over 1, 2, 4 and 8 stripes on a
+/// test route within this machine, which caps each connection. Nothing leaves the machine, and
+/// nothing is changed.
+#[derive(Args)]
+#[command(override_usage = "striper-cli demo", after_help = "EXAMPLES\n  striper-cli demo")]
+pub(super) struct Demo {
+    #[command(flatten)]
+    scheduling: Scheduling,
+    #[command(flatten)]
+    connecting: Connecting,
+}
+
+impl Demo {
+    pub(super) fn given(self) -> Given {
+        Given {
+            striping: Striping { scheduling: self.scheduling, ..Striping::default() },
+            proxying: Proxying { connecting: self.connecting, ..Proxying::default() },
+            ..Given::default()
+        }
+    }
+}
