@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use striper_runtime::Target;
 
-/// client: takes connections, dials stripes
+/// the client: takes connections, dials stripes
 ///
 /// The client of a pair: takes connections on LISTEN, and carries them over several stripes to the
 /// server, which listens on CONNECT. With -L, -D and -W it has any number of ways in, for one
@@ -39,13 +39,17 @@ pub(super) struct Client {
     #[arg(value_name = "SERVER", required_unless_present = "c")]
     words: Vec<String>,
     /// the command in its short form: the words are LISTEN and CONNECT
-    #[arg(short, hide = true)]
+    #[arg(
+        short,
+        hide = true,
+        conflicts_with_all = ["forwards", "proxies", "proxy_users", "transparent", "stdio", "remote"]
+    )]
     c: bool,
     /// number of stripes, 1-64 (4)
     #[arg(short = 'n', long, value_name = "N", value_parser = stripes)]
     stripes: Option<usize>,
     /// the address that local programs connect to; with :HOST:PORT behind it, the target that the
-    /// server connects them to. /PATH[:HOST:PORT] is a Unix socket
+    /// server connects them to. /PATH or /PATH:HOST:PORT is a Unix socket
     #[arg(
         short = 'L', long = "listen", value_name = "[ADDR:]PORT...", value_parser = way::forward
     )]
@@ -85,7 +89,7 @@ impl Client {
             [&mut self.forwards, &mut self.proxies, &mut self.transparent, &mut self.remote];
         let listening = listening.into_iter().flat_map(std::mem::take);
         let ways: Vec<Way> = listening.chain(self.stdio.take()).collect();
-        let command = if self.c { self.pair(line, &ways)? } else { self.many(line, ways)? };
+        let command = if self.c { self.pair(line)? } else { self.many(line, ways)? };
         let given = Given {
             stripes: self.stripes,
             proxy_users: self.proxy_users,
@@ -97,13 +101,7 @@ impl Client {
     }
 
     /// `-c LISTEN CONNECT`.
-    fn pair(&self, line: &Line<'_>, ways: &[Way]) -> Result<Command, Failure> {
-        if let Some(way) = ways.first() {
-            return Err(Failure::usage(
-                format!("{} is for the command client, not for -c", way.option()),
-                "striper-cli client SERVER -L [ADDR:]PORT",
-            ));
-        }
+    fn pair(&self, line: &Line<'_>) -> Result<Command, Failure> {
         let [first, rest @ ..] = &self.words[..] else {
             return Err(line.wrong("-c needs LISTEN and CONNECT"));
         };

@@ -88,17 +88,6 @@ impl Way {
             | Way::Remote { .. } => None,
         }
     }
-
-    /// The option that names it.
-    pub(crate) fn option(&self) -> &'static str {
-        match self {
-            Way::Forward { .. } => "-L",
-            Way::Proxy { .. } => "-D",
-            Way::Transparent { .. } => "-T",
-            Way::Remote { .. } => "-R",
-            Way::Stdio { .. } => "-W",
-        }
-    }
 }
 
 impl fmt::Display for Place {

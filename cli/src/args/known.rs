@@ -17,8 +17,8 @@ pub(crate) fn options(root: &Command) -> Vec<Known<'_>> {
     for command in root.get_subcommands() {
         for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
             match known.iter_mut().find(|known| known.arg.get_id() == arg.get_id()) {
-                Some(known) => known.takers.push(spelled(command)),
-                None => known.push(Known { arg, takers: vec![spelled(command)] }),
+                Some(known) => known.takers.push(spelled(command, arg)),
+                None => known.push(Known { arg, takers: vec![spelled(command, arg)] }),
             }
         }
     }
@@ -27,9 +27,12 @@ pub(crate) fn options(root: &Command) -> Vec<Known<'_>> {
     known
 }
 
-/// The shortest name of a command: `-s` for `server`.
-fn spelled(command: &Command) -> String {
-    command.get_short_flag().map_or(command.get_name().to_owned(), |letter| format!("-{letter}"))
+/// The shortest name of a command that takes the option: `-s` for `server`.
+fn spelled(command: &Command, arg: &Arg) -> String {
+    let mut hidden = command.get_arguments().filter(|arg| arg.is_hide_set());
+    let is_excluded = hidden.any(|short| command.get_arg_conflicts_with(short).contains(&arg));
+    let short = command.get_short_flag().filter(|_| !is_excluded);
+    short.map_or(command.get_name().to_owned(), |letter| format!("-{letter}"))
 }
 
 /// The long option that a word is probably a typing error of.

@@ -56,6 +56,11 @@ pub(super) fn failure(error: &clap::Error, line: &Line<'_>) -> Failure {
                 other if other == arg => {
                     Failure::usage(format!("{arg} is given twice"), "leave one of them out")
                 }
+                other if [&arg, &other].contains(&&"-c".to_owned()) => {
+                    let way = if arg == "-c" { other } else { arg };
+                    let cause = format!("{way} is for the command client, not for -c");
+                    Failure::usage(cause, "striper-cli client SERVER -L [ADDR:]PORT")
+                }
                 other => together(&arg, &other),
             }
         }

@@ -48,8 +48,10 @@ pub(super) struct Datagram {
 
 #[derive(Args)]
 struct Between {
-    /// the address that connections come to: PORT, ADDR:PORT or [V6ADDR]:PORT
-    #[arg(value_name = "LISTEN")]
+    #[arg(
+        value_name = "LISTEN",
+        help = "the address that connections come to: PORT, ADDR:PORT or [V6ADDR]:PORT"
+    )]
     listen: String,
     /// the address that connections go to: HOST:PORT or two words
     #[arg(value_name = "CONNECT", required = true)]

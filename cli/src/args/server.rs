@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use clap::Args;
 use striper_runtime::{ListenRule, Rule, Rules};
 
-/// server: takes stripes, connects to the target
+/// the server: takes stripes, connects to the target
 ///
 /// The server of a pair: takes stripes on LISTEN, and connects each connection that they carry to
 /// CONNECT, the target. A bare port as LISTEN is open to this machine only. 0.0.0.0:PORT is open to
@@ -29,8 +29,10 @@ EXAMPLES
   striper-cli server 0.0.0.0:7650 --allow *:80,443 -k striper.key"
 )]
 pub(super) struct Server {
-    /// the address that stripes come to: PORT, ADDR:PORT or [V6ADDR]:PORT
-    #[arg(value_name = "LISTEN")]
+    #[arg(
+        value_name = "LISTEN",
+        help = "the address that stripes come to: PORT, ADDR:PORT or [V6ADDR]:PORT"
+    )]
     listen: String,
     /// the address that connections go to: HOST:PORT or two words
     // With the long form, the list of peers may have rules: the server itself looks for them.

@@ -41,9 +41,15 @@ pub(super) fn read(
 
 /// A command with the options of all commands and any number of words.
 fn of_all_commands(known: &[Known<'_>]) -> Command {
-    let args = known.iter().map(|known| match known.takes_value() {
-        true => known.arg.clone(),
-        false => known.arg.clone().action(ArgAction::SetTrue).overrides_with(known.arg.get_id()),
+    let args = known.iter().map(|Known { arg, .. }| {
+        let id = arg.get_id();
+        // A command in its short form excludes other options than the side of a datagram proxy.
+        let is_short = arg.is_hide_set();
+        let arg = if is_short { Arg::new(id).short(arg.get_short()) } else { (*arg).clone() };
+        match arg.get_action().takes_values() && !is_short {
+            true => arg,
+            false => arg.action(ArgAction::SetTrue).overrides_with(id),
+        }
     });
     let words = Arg::new("words").num_args(0..).value_parser(value_parser!(OsString));
     let command = Command::new("striper-cli").no_binary_name(true);

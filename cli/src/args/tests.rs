@@ -300,7 +300,7 @@ fn a_wrong_command_line_has_its_cause() {
         ("client a:1", "at least one way in"),
         ("client -c 1 a:2", "client and -c can't be used together"),
         ("-k x", "the command is missing"),
-        ("-c 1 a:2 -L 3", "-L is for the command client"),
+        ("-c 1 a:2 -L 3", "--listen is for the command client"),
         ("client a:1 -L 2222 -L 127.0.0.1:2222", "127.0.0.1:2222 is given twice"),
         ("\u{2013}-help", "type it again: --help"),
         ("-s 7650 a 22 b", "one word too many"),
@@ -374,6 +374,7 @@ fn a_mistyped_or_misplaced_word_has_a_suggestion() {
         ("relay 2222 localhost:22 --trace x", "it is for striper-cli -s or -c"),
         ("-c 7650 a:1 --congestion ../x", "not the name of a congestion control"),
         ("datagram -c 7650 a:1 --congestion bbr", "it is for striper-cli -s or -c"),
+        ("-s 1 a:1 -L 2", "it is for striper-cli client"),
         ("-s 1 a:1 --limit", "--limit needs a value"),
         ("-c 1 a:1 --limit sessions=5", "it is for striper-cli -s"),
     ] {
