@@ -35,7 +35,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Chosen {
-    Server(Server),
+    Server(Box<Server>),
     Client(Box<Client>),
     Relay(Relay),
     Datagram(Datagram),

@@ -25,7 +25,7 @@ use striper_runtime::Target;
     short_flag = 'c',
     override_usage = "\
 striper-cli -c LISTEN CONNECT
-striper-cli client SERVER [-L ...] [-D ...] (any number of each)
+striper-cli client SERVER [-L ...] [-D ...] [-R ...] (any number of each)
 striper-cli client SERVER -W TARGET",
     after_help = "\
 EXAMPLES
