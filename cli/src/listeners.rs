@@ -13,7 +13,7 @@ use std::rc::Rc;
 use striper_core::Reason;
 use striper_runtime::keys::PublicKey;
 use striper_runtime::local::{Executor, Incoming, Listening};
-use striper_runtime::{Event, Limits, Listener, Pipe, Target};
+use striper_runtime::{Addresses, Event, Limits, Listener, Pipe, Target};
 
 /// The most listeners of one key. Each costs a file descriptor, and may have a queue of connections
 /// in the system.

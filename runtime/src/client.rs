@@ -14,7 +14,7 @@ use crate::remote_listener::{Listeners, RemoteListener};
 use crate::report::{Event, FlowReport, OpenError, Status};
 use crate::settings::{self, SettingsError};
 use crate::system_clock::SystemClock;
-use crate::target::{HostPort, Target};
+use crate::target::{HostPort, Opening};
 use crate::tcp::congestion::CongestionChoice;
 use crate::tcp::dial::TcpDial;
 use crate::tls::keys::Keys;
@@ -180,30 +180,32 @@ impl Client {
     }
 
     /// As [`Client::open`](crate::Client::open).
-    pub async fn open(&self, target: Target) -> Result<Flow, OpenError> {
+    pub async fn open(&self, opening: impl Into<Opening>) -> Result<Flow, OpenError> {
         let (inner, outer) = memory_pipe();
         let (opened, is_open) = oneshot();
         let (report, reported) = oneshot();
         let from = Origin::Local(Box::new(inner));
-        self.pump.borrow_mut().open(&target, Wanted { from, opened: Some(opened), report });
+        let wanted = Wanted { from, opened: Some(opened), report };
+        self.pump.borrow_mut().open(&opening.into(), wanted);
         is_open.await.unwrap_or(Err(OpenError::ShuttingDown))?;
         Ok(Flow::new(outer, reported))
     }
 
     /// As [`crate::Client::carry`]. An early end of `local` ends the flow, and the other way round.
-    pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
+    pub async fn carry(&self, opening: impl Into<Opening>, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         let wanted = Wanted { from: Origin::Local(local), opened: None, report };
-        self.pump.borrow_mut().open(&target, wanted);
+        self.pump.borrow_mut().open(&opening.into(), wanted);
         reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
     /// Asks for a flow whose local pipe follows once the target has been reached. `early` are the
     /// first bytes for it, and go out at once.
-    pub fn request(&self, target: Target, early: Bytes) -> Requested {
+    pub fn request(&self, opening: impl Into<Opening>, early: Bytes) -> Requested {
         let ((accepted, is_accepted), (report, reported)) = (oneshot(), oneshot());
         let from = Origin::Early(early, accepted);
-        let token = self.pump.borrow_mut().open(&target, Wanted { from, opened: None, report });
+        let wanted = Wanted { from, opened: None, report };
+        let token = self.pump.borrow_mut().open(&opening.into(), wanted);
         Requested { pump: self.pump.clone(), token: Some(token), is_accepted, reported }
     }
 

@@ -9,7 +9,7 @@ use crate::listening::Listening;
 use crate::pipe::memory::memory_pipe;
 use crate::pipe::{Peer, PeerName, Pipe, PipeExt, PublicKey};
 use crate::report::FlowReport;
-use crate::target::Target;
+use crate::target::{Opening, Target};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Weak;
@@ -17,7 +17,7 @@ use striper_core::{FlowId, Reason};
 
 /// As [`Incoming`](crate::Incoming): answer it by carrying or refusing it.
 pub struct Incoming {
-    target: Target,
+    opening: Opening,
     flow: FlowId,
     pump: Weak<RefCell<Pump>>,
     /// Its place among those without an answer.
@@ -30,11 +30,11 @@ impl Incoming {
     /// A flow of `pump` without an answer. `unwanted` hears when the other side has given it up.
     pub(crate) fn new(
         pump: Weak<RefCell<Pump>>,
-        (flow, target, unwanted): (FlowId, Target, Receiver<()>),
+        (flow, opening, unwanted): (FlowId, Opening, Receiver<()>),
         place: Place,
         room: HasRoom,
     ) -> Self {
-        Incoming { target, flow, pump, unanswered: Some(place), room, unwanted }
+        Incoming { opening, flow, pump, unanswered: Some(place), room, unwanted }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -67,9 +67,14 @@ impl Incoming {
         self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().map(get))
     }
 
+    /// The words of the client: the target, and the program's addresses.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
     /// The target that the client names.
     pub fn target(&self) -> &Target {
-        &self.target
+        &self.opening.target
     }
 
     /// As [`Incoming::carry`](crate::Incoming::carry).
@@ -94,7 +99,7 @@ impl Incoming {
 
     /// Accepts a flow to [`Target::Listen`], and says that this side listens on `port` for it.
     pub async fn listen(self, port: u16) -> Listening {
-        let number = match self.target {
+        let number = match self.opening.target {
             Target::Listen { number, .. } => number,
             _ => 0,
         };

@@ -38,6 +38,7 @@
 
 #![warn(unreachable_pub)]
 
+mod addresses;
 mod admission;
 mod bridge;
 mod client;
@@ -89,6 +90,7 @@ pub mod clock {
     pub use crate::system_clock::SystemClock;
 }
 
+pub use addresses::Addresses;
 pub use admission::descriptors::ensure_spare;
 pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
@@ -114,7 +116,7 @@ pub use rules::{Denied, ListenRule, Rule, RuleError, Rules, Special};
 pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
 pub use stream::StreamPipe;
-pub use target::{HostPort, NotHostPort, Target, TargetError};
+pub use target::{HostPort, NotHostPort, Opening, Target, TargetError};
 pub use tcp::congestion::CongestionChoice;
 pub use tcp::dial::{TcpDial, dial_addresses, dial_tcp, resolve_host};
 pub use tcp::listen::Listener;

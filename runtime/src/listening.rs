@@ -1,12 +1,13 @@
 //! The server's part of a listener that a client has asked for.
 
+use crate::addresses::Addresses;
 use crate::admission::descriptors::HasRoom;
 use crate::driver::{Origin, Pump, Wanted};
 use crate::handover::oneshot;
 use crate::pipe::memory::MemoryPipe;
 use crate::pipe::{Pipe, PipeExt};
 use crate::report::FlowReport;
-use crate::target::Target;
+use crate::target::{Opening, Target};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -50,13 +51,19 @@ impl Listening {
         if (self.room)() { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
 
-    /// Carries a connection that has come to it. The result is ready when that has ended.
-    pub fn carry(&self, mut local: Box<dyn Pipe>) -> impl Future<Output = FlowReport> + 'static {
+    /// Carries a connection that has come to it, and tells the client its addresses. The result is
+    /// ready when it has ended.
+    pub fn carry(
+        &self,
+        mut local: Box<dyn Pipe>,
+        addresses: Addresses,
+    ) -> impl Future<Output = FlowReport> + 'static {
         let (report, reported) = oneshot();
         match self.pump.upgrade() {
             Some(pump) => {
                 let wanted = Wanted { from: Origin::Local(local), opened: None, report };
-                pump.borrow_mut().open(&Target::Listener(self.number), wanted);
+                let opening = Opening::from(Target::Listener(self.number)).of_program(addresses);
+                pump.borrow_mut().open(&opening, wanted);
             }
             None => local.abort(),
         }

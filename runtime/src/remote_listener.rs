@@ -43,7 +43,7 @@ impl Listeners {
     pub(crate) fn hand_out(&self, pump: &Rc<RefCell<Pump>>) {
         let opened = pump.borrow_mut().take_incoming();
         for opened in opened {
-            let queue = match opened.1 {
+            let queue = match opened.1.target {
                 Target::Listener(number) => self.queues.borrow().get(&number).cloned(),
                 _ => None,
             };
@@ -81,7 +81,7 @@ impl Listeners {
             listeners: Rc::downgrade(self),
         };
         let wanted = Wanted { from: Origin::Local(Box::new(inner)), opened: None, report };
-        pump.borrow_mut().open(&Target::Listen { number, address }, wanted);
+        pump.borrow_mut().open(&Target::Listen { number, address }.into(), wanted);
         let mut port = Vec::new();
         while port.len() < 2 {
             match listener.asked.recv().await {

@@ -1,9 +1,11 @@
-//! The target of a flow, and its form in the opaque field of an OPEN.
+//! The target of a flow and the program that it comes from, and their form in the opaque field of
+//! an OPEN.
 //!
 //! The field is a list of options: key, length (both unsigned LEB128), value. Unknown keys are
 //! skipped when even and refused when odd, so that later versions can add hints and demands. An
 //! empty field is the server's own target.
 
+use crate::addresses::Addresses;
 use bytes::Bytes;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,6 +16,9 @@ use striper_core::wire::varint;
 /// Option: a host and a port. Two bytes of port, big-endian, then the host's name or address. Odd:
 /// a server that doesn't know it must not connect to its default target instead.
 const KEY_HOST: u64 = 1;
+
+/// Option: the addresses of the program's connection to the client, see [`Addresses::to_block`].
+const KEY_PROGRAM: u64 = 2;
 
 /// Option: the path of a Unix socket of the server's machine, in UTF-8. Odd for the same reason.
 const KEY_UNIX: u64 = 3;
@@ -158,86 +163,57 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 impl Target {
-    /// The opaque field that says this.
-    ///
-    /// # Panics
-    /// If the host is over 255 bytes or the path over 107, see [`Target::check`].
-    pub fn encode(&self) -> Bytes {
-        let (key, value) = match self {
-            Target::Default => return Bytes::new(),
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Target::Default => {}
             Target::Host(HostPort { host, port }) => {
                 assert!(host.len() <= MAX_HOST, "host name too long");
-                (KEY_HOST, [&port.to_be_bytes(), host.as_bytes()].concat())
+                put(out, KEY_HOST, &[&port.to_be_bytes(), host.as_bytes()]);
             }
             Target::Unix(path) => {
                 assert!(path.len() <= MAX_PATH, "path too long");
-                (KEY_UNIX, path.clone().into_bytes())
+                put(out, KEY_UNIX, &[path.as_bytes()]);
             }
             Target::Listen { number, address } => {
-                let mut value = Vec::new();
-                varint::put(&mut value, u64::from(*number));
-                value.extend(address.port().to_be_bytes());
-                match address.ip() {
-                    IpAddr::V4(ip) => value.extend(ip.octets()),
-                    IpAddr::V6(ip) => value.extend(ip.octets()),
-                }
-                (KEY_LISTEN, value)
+                let ip = match address.ip() {
+                    IpAddr::V4(ip) => ip.octets().to_vec(),
+                    IpAddr::V6(ip) => ip.octets().to_vec(),
+                };
+                let port = address.port().to_be_bytes();
+                put(out, KEY_LISTEN, &[&numbered(*number), &port, &ip]);
             }
-            Target::Listener(number) => {
-                let mut value = Vec::new();
-                varint::put(&mut value, u64::from(*number));
-                (KEY_LISTENER, value)
-            }
-        };
-        let mut out = Vec::new();
-        varint::put(&mut out, key);
-        varint::put(&mut out, value.len() as u64);
-        out.extend(value);
-        Bytes::from(out)
+            Target::Listener(number) => put(out, KEY_LISTENER, &[&numbered(*number)]),
+        }
     }
 
-    /// Reads an opaque field.
-    pub fn decode(mut field: &[u8]) -> Result<Target, TargetError> {
-        let mut target = Target::Default;
-        let field = &mut field;
-        if field.len() > MAX_OPAQUE {
-            return Err(TargetError::Malformed);
-        }
-        while !field.is_empty() {
-            let key = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
-            let len = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
-            let len = usize::try_from(len)
-                .ok()
-                .filter(|len| *len <= field.len())
-                .ok_or(TargetError::Malformed)?;
-            let (value, rest) = field.split_at(len);
-            *field = rest;
-            match key {
-                KEY_HOST => {
-                    let (port, host) =
-                        value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
-                    let host = std::str::from_utf8(host).map_err(|_| TargetError::BadHost)?;
-                    let (host, port) = (host.to_owned(), u16::from_be_bytes(*port));
-                    target = Target::Host(HostPort { host, port });
-                    target.check()?;
-                }
-                KEY_UNIX => {
-                    let path = std::str::from_utf8(value).map_err(|_| TargetError::BadPath)?;
-                    target = Target::Unix(path.to_owned());
-                    target.check()?;
-                }
-                KEY_LISTEN => target = listen(value).ok_or(TargetError::BadListener)?,
-                KEY_LISTENER => {
-                    let (number, []) = number(value).ok_or(TargetError::BadListener)? else {
-                        return Err(TargetError::BadListener);
-                    };
-                    target = Target::Listener(number);
-                }
-                key if key % 2 == 1 => return Err(TargetError::UnknownOption),
-                _ => {}
-            }
-        }
-        Ok(target)
+    fn host(value: &[u8]) -> Result<Target, TargetError> {
+        let (port, host) = value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
+        let host = std::str::from_utf8(host).map_err(|_| TargetError::BadHost)?;
+        let (host, port) = (host.to_owned(), u16::from_be_bytes(*port));
+        let target = Target::Host(HostPort { host, port });
+        target.check().map(|()| target)
+    }
+
+    fn unix(value: &[u8]) -> Result<Target, TargetError> {
+        let path = std::str::from_utf8(value).map_err(|_| TargetError::BadPath)?;
+        let target = Target::Unix(path.to_owned());
+        target.check().map(|()| target)
+    }
+
+    fn listen(value: &[u8]) -> Option<Target> {
+        let (number, rest) = number(value)?;
+        let (port, ip) = rest.split_first_chunk::<2>()?;
+        let ip = match ip.len() {
+            4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
+            16 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?)),
+            _ => return None,
+        };
+        Some(Target::Listen { number, address: SocketAddr::new(ip, u16::from_be_bytes(*port)) })
+    }
+
+    fn listener(value: &[u8]) -> Option<Target> {
+        let (number, rest) = number(value)?;
+        rest.is_empty().then_some(Target::Listener(number))
     }
 
     /// Whether this can travel: a host of 1–255 bytes, or an absolute path of at most 107, without
@@ -262,16 +238,84 @@ impl Target {
     }
 }
 
-/// Reads the value of [`KEY_LISTEN`].
-fn listen(value: &[u8]) -> Option<Target> {
-    let (number, rest) = number(value)?;
-    let (port, ip) = rest.split_first_chunk::<2>()?;
-    let ip = match ip.len() {
-        4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
-        16 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?)),
-        _ => return None,
-    };
-    Some(Target::Listen { number, address: SocketAddr::new(ip, u16::from_be_bytes(*port)) })
+/// The words of a client that opens a flow. A [`Target`] alone is one of an unknown program.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub struct Opening {
+    /// Where the other side is to connect the flow to.
+    pub target: Target,
+    /// The addresses of the connection that a local program made to the client. None if it is no
+    /// TCP connection.
+    pub program: Option<Addresses>,
+}
+
+impl From<Target> for Opening {
+    fn from(target: Target) -> Self {
+        Opening { target, program: None }
+    }
+}
+
+impl Opening {
+    /// The same for a program whose connection to the client has these addresses.
+    pub fn of_program(self, program: Addresses) -> Self {
+        Opening { program: Some(program), ..self }
+    }
+
+    /// The opaque field that says this.
+    ///
+    /// # Panics
+    /// If the host is over 255 bytes or the path over 107, see [`Target::check`].
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        self.target.put(&mut out);
+        if let Some(program) = self.program {
+            put(&mut out, KEY_PROGRAM, &[&program.to_block()]);
+        }
+        Bytes::from(out)
+    }
+
+    /// Reads an opaque field.
+    pub fn decode(mut field: &[u8]) -> Result<Opening, TargetError> {
+        let mut opening = Opening::default();
+        let field = &mut field;
+        if field.len() > MAX_OPAQUE {
+            return Err(TargetError::Malformed);
+        }
+        while !field.is_empty() {
+            let key = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
+            let len = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
+            let len = usize::try_from(len)
+                .ok()
+                .filter(|len| *len <= field.len())
+                .ok_or(TargetError::Malformed)?;
+            let (value, rest) = field.split_at(len);
+            *field = rest;
+            match key {
+                KEY_HOST => opening.target = Target::host(value)?,
+                KEY_UNIX => opening.target = Target::unix(value)?,
+                KEY_LISTEN => {
+                    opening.target = Target::listen(value).ok_or(TargetError::BadListener)?;
+                }
+                KEY_LISTENER => {
+                    opening.target = Target::listener(value).ok_or(TargetError::BadListener)?;
+                }
+                KEY_PROGRAM => {
+                    let program = Addresses::from_block(value).ok_or(TargetError::Malformed)?;
+                    opening.program = Some(program);
+                }
+                key if key % 2 == 1 => return Err(TargetError::UnknownOption),
+                _ => {}
+            }
+        }
+        Ok(opening)
+    }
+}
+
+/// The number of a listener, as a varint.
+fn numbered(number: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    varint::put(&mut out, u64::from(number));
+    out
 }
 
 /// Reads the number of a listener, and gives what is behind it.
@@ -280,9 +324,20 @@ fn number(mut value: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::try_from(number).ok()?, value))
 }
 
+/// Writes an option whose value has these parts.
+fn put(out: &mut Vec<u8>, key: u64, parts: &[&[u8]]) {
+    varint::put(out, key);
+    varint::put(out, parts.iter().map(|part| part.len() as u64).sum());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn v6() -> Addresses {
+        Addresses::new("[2001:db8::1]:50000".parse().unwrap(), "[::1]:80".parse().unwrap())
+    }
 
     #[test]
     fn targets_survive_the_wire() {
@@ -297,42 +352,63 @@ mod tests {
             Target::Listen { number: u32::MAX, address: "[2001:db8::1]:0".parse().unwrap() },
             Target::Listener(300),
         ] {
-            let field = target.encode();
-            assert!(field.len() <= MAX_OPAQUE);
-            assert_eq!(Target::decode(&field), Ok(target));
+            let opening = Opening::from(target);
+            for opening in [opening.clone(), opening.of_program(v6())] {
+                let field = opening.encode();
+                assert!(field.len() <= MAX_OPAQUE);
+                assert_eq!(Opening::decode(&field), Ok(opening));
+            }
         }
     }
 
     #[test]
     fn unknown_options_are_skipped_when_even_and_refused_when_odd() {
         let mut field = vec![64, 3, b'a', b'b', b'c'];
-        field.extend_from_slice(&Target::Host(HostPort::new("a", 1)).encode());
-        assert_eq!(Target::decode(&field), Ok(Target::Host(HostPort::new("a", 1))));
-        assert_eq!(Target::decode(&[65, 0]), Err(TargetError::UnknownOption));
+        let opening = Opening::from(Target::Host(HostPort::new("a", 1)));
+        field.extend_from_slice(&opening.encode());
+        assert_eq!(Opening::decode(&field), Ok(opening));
+        assert_eq!(Opening::decode(&[65, 0]), Err(TargetError::UnknownOption));
     }
 
     #[test]
     fn every_cut_of_a_field_is_refused_without_panic() {
-        let field = Target::Host(HostPort::new("example.org", 443)).encode();
+        let target = Opening::from(Target::Host(HostPort::new("example.org", 443)));
+        let field = target.clone().of_program(v6()).encode();
+        let behind_target = target.encode().len();
         for cut in 1..field.len() {
-            assert_eq!(Target::decode(&field[..cut]), Err(TargetError::Malformed));
+            let expected =
+                if cut == behind_target { Ok(target.clone()) } else { Err(TargetError::Malformed) };
+            assert_eq!(Opening::decode(&field[..cut]), expected);
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_a_program_have_12_or_36_bytes() {
+        let program =
+            Addresses::new("192.0.2.1:50000".parse().unwrap(), "127.0.0.1:80".parse().unwrap());
+        let field = Opening::from(Target::Default).of_program(program).encode();
+        assert_eq!(field[..], [2, 12, 192, 0, 2, 1, 127, 0, 0, 1, 0xc3, 0x50, 0, 80]);
+        for len in (0..60).filter(|len| ![12, 36].contains(len)) {
+            let field = [&[2, len], &[0; 60][..usize::from(len)]].concat();
+            assert_eq!(Opening::decode(&field), Err(TargetError::Malformed), "{len}");
         }
     }
 
     #[test]
     fn a_listener_has_a_number_a_port_and_an_address() {
+        let decode = |field: &[u8]| Opening::decode(field).map(|opening| opening.target);
         let whole = [5, 7, 9, 0, 80, 127, 0, 0, 1];
         let address = "127.0.0.1:80".parse().unwrap();
-        assert_eq!(Target::decode(&whole), Ok(Target::Listen { number: 9, address }));
+        assert_eq!(decode(&whole), Ok(Target::Listen { number: 9, address }));
         for length in 0..7 {
             let field = [&[5, length], &whole[2..2 + usize::from(length)]].concat();
-            assert_eq!(Target::decode(&field), Err(TargetError::BadListener), "{length}");
+            assert_eq!(decode(&field), Err(TargetError::BadListener), "{length}");
         }
         for field in [&[5, 8, 9, 0, 80, 127, 0, 0, 1, 1][..], &[7, 0], &[7, 2, 9, 0]] {
-            assert_eq!(Target::decode(field), Err(TargetError::BadListener), "{field:?}");
+            assert_eq!(decode(field), Err(TargetError::BadListener), "{field:?}");
         }
         let above = [7, 5, 0x80, 0x80, 0x80, 0x80, 0x10];
-        assert_eq!(Target::decode(&above), Err(TargetError::BadListener));
+        assert_eq!(decode(&above), Err(TargetError::BadListener));
     }
 
     #[test]
@@ -340,12 +416,12 @@ mod tests {
         for host in ["", "a b", "a\nb", "\x1b[2J"] {
             let mut field = vec![1, 2 + host.len() as u8, 0, 80];
             field.extend_from_slice(host.as_bytes());
-            assert_eq!(Target::decode(&field), Err(TargetError::BadHost), "{host:?}");
+            assert_eq!(Opening::decode(&field), Err(TargetError::BadHost), "{host:?}");
         }
-        assert_eq!(Target::decode(&[1, 3, 0, 80, 0xff]), Err(TargetError::BadHost));
+        assert_eq!(Opening::decode(&[1, 3, 0, 80, 0xff]), Err(TargetError::BadHost));
         for path in ["", "x", "/a b", "/a\n", &format!("/{}", "x".repeat(MAX_PATH))] {
             let field = [&[3, path.len() as u8], path.as_bytes()].concat();
-            assert_eq!(Target::decode(&field), Err(TargetError::BadPath), "{path:?}");
+            assert_eq!(Opening::decode(&field), Err(TargetError::BadPath), "{path:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use smol::future::zip;
 use std::net::SocketAddr;
 use striper_core::Reason;
 use striper_runtime::local::{Client, ClientOptions, Executor, Listening, RemoteListener, Server};
-use striper_runtime::{FlowEnd, PipeExt, Target, memory_pipe};
+use striper_runtime::{Addresses, FlowEnd, PipeExt, Target, memory_pipe};
 
 /// A client that may listen, and its server.
 async fn pair(ex: &Executor) -> (Client, Server) {
@@ -16,6 +16,10 @@ async fn pair(ex: &Executor) -> (Client, Server) {
     let mut options = ClientOptions::new(vec![server.local_addr().into()]);
     options.listens = true;
     (Client::start(ex, options, log.sink()).unwrap(), server)
+}
+
+fn addresses() -> Addresses {
+    Addresses::new("192.0.2.7:50000".parse().unwrap(), "192.0.2.1:8080".parse().unwrap())
 }
 
 async fn listen(client: &Client, server: &Server) -> (RemoteListener, Listening) {
@@ -40,9 +44,11 @@ fn a_connection_to_a_listener_of_the_server_arrives_at_the_client() {
         let (mut second, of_second) = listen(&client, &server).await;
         for (listener, listening) in [(&mut second, &of_second), (&mut first, &of_first)] {
             let (local, mut program) = memory_pipe();
-            let carried = listening.carry(Box::new(local));
+            let carried = listening.carry(Box::new(local), addresses());
             program.send(b"question").await.unwrap();
-            let mut flow = listener.accept().await.ok().unwrap().into_flow();
+            let incoming = listener.accept().await.ok().unwrap();
+            assert_eq!(incoming.opening().program, Some(addresses()));
+            let mut flow = incoming.into_flow();
             program.finish().await.unwrap();
             assert_eq!(recv_all(&mut flow).await.unwrap(), b"question");
             flow.send(b"answer").await.unwrap();
@@ -67,7 +73,7 @@ fn a_listener_ends_on_both_sides_when_either_drops_it() {
         drop(listener);
         listening.unwanted().await;
         let (local, _program) = memory_pipe();
-        let report = listening.carry(Box::new(local)).await;
+        let report = listening.carry(Box::new(local), addresses()).await;
         assert_eq!(report.end, FlowEnd::Refused(Reason::NotAllowed));
     });
 }

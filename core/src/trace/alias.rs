@@ -1,6 +1,7 @@
 //! Names that stand for what must not be in a trace.
 
 use crate::id::SessionId;
+use crate::wire::varint;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
@@ -28,11 +29,12 @@ impl Aliases {
     }
 
     pub(super) fn target(&mut self, opaque: &[u8]) -> u64 {
-        if let Some(alias) = self.targets.get(opaque) {
+        let demands = demands(opaque).unwrap_or_else(|| opaque.to_vec());
+        if let Some(alias) = self.targets.get(&demands[..]) {
             return *alias;
         }
         let alias = self.part_of_a_target();
-        self.targets.insert(Bytes::copy_from_slice(opaque), alias);
+        self.targets.insert(demands.into(), alias);
         alias
     }
 
@@ -40,6 +42,22 @@ impl Aliases {
         self.given += 1;
         self.given
     }
+}
+
+/// The options of an opaque field with odd keys (PROTOCOL.md, section 9). Those with even keys are
+/// hints that differ from flow to flow, such as the address of a program. `None` if it has others.
+fn demands(opaque: &[u8]) -> Option<Vec<u8>> {
+    let (mut rest, mut demands) = (opaque, Vec::new());
+    while !rest.is_empty() {
+        let option = rest;
+        let key = varint::take_whole(&mut rest).ok()?;
+        let len = varint::take_whole(&mut rest).ok()?;
+        rest = rest.get(usize::try_from(len).ok()?..)?;
+        if key % 2 == 1 {
+            demands.extend_from_slice(&option[..option.len() - rest.len()]);
+        }
+    }
+    Some(demands)
 }
 
 pub(super) fn target_bytes(alias: u64, len: usize) -> Bytes {
@@ -50,4 +68,22 @@ pub(super) fn target_bytes(alias: u64, len: usize) -> Bytes {
 
 pub(super) fn session_id(alias: u64) -> SessionId {
     SessionId(u128::from(alias).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_to_one_target_have_one_alias_whatever_program_they_come_from() {
+        let mut aliases = Aliases::default();
+        let [here, there] = [b"\x01\x03\0\x50a", b"\x01\x03\0\x50b"];
+        let from = |target: &[u8], port| [target, &[2, 2, port, 0]].concat();
+        let given = [from(here, 1), from(here, 2), from(there, 1), here.to_vec(), from(b"", 1)];
+        assert_eq!(given.map(|opaque| aliases.target(&opaque)), [1, 1, 2, 1, 3]);
+        assert_eq!((aliases.target(b""), aliases.targets.len()), (3, 3));
+        // No list of options: cut behind a key, in a length, and in a value.
+        let others = [&b"\x02"[..], b"\x02\x80", b"\x02\x03ab", b"\x01\x03ab"];
+        assert_eq!(others.map(|opaque| aliases.target(opaque)), [4, 5, 6, 7]);
+    }
 }

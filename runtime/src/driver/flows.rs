@@ -12,7 +12,7 @@ use crate::admission::shedding;
 use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::report::{Cut, FlowEnd, FlowReport, OpenError};
-use crate::target::Target;
+use crate::target::{Opening, Target};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const BUDGET: usize = 4;
 const SWEEP: Duration = Duration::from_millis(500);
 
 /// A flow that the peer has opened, and what is ready once it is over.
-pub(super) type Opened = (FlowId, Target, Receiver<()>);
+pub(super) type Opened = (FlowId, Opening, Receiver<()>);
 
 /// A flow that this side is to open.
 pub(crate) struct Wanted {
@@ -238,7 +238,7 @@ impl Flows {
     pub(crate) fn arrive(
         &mut self,
         id: FlowId,
-        target: Target,
+        opening: Opening,
         stripes: &Stripes,
         base: &mut Base,
     ) {
@@ -249,8 +249,8 @@ impl Flows {
         let end = LocalEnd::new(stage, None, Some(wanted), waker, carried, now);
         self.ends.insert(token, Box::new(end));
         self.open.insert(id, token);
-        self.note_listener(token, &target);
-        self.incoming.push((id, target, unwanted));
+        self.note_listener(token, &opening.target);
+        self.incoming.push((id, opening, unwanted));
     }
 
     /// The local pipe of a flow that the peer has opened. It breaks if that has ended.
@@ -596,9 +596,9 @@ mod tests {
         let (mut flows, mut base) = (Flows::default(), server());
         let stripes = Stripes::default();
         let listen = Target::Listen { number: 1, address: ([127, 0, 0, 1], 0).into() };
-        flows.arrive(FlowId(1), listen, &stripes, &mut base);
+        flows.arrive(FlowId(1), listen.into(), &stripes, &mut base);
         assert_eq!((flows.len(), flows.carry_nothing(), flows.needs_stripe()), (0, true, true));
-        flows.arrive(FlowId(3), Target::Listener(1), &stripes, &mut base);
+        flows.arrive(FlowId(3), Target::Listener(1).into(), &stripes, &mut base);
         assert_eq!((flows.len(), flows.carry_nothing()), (1, false));
         let listener = flows.token(FlowId(1)).unwrap();
         flows.conclude(listener, FlowEnd::Finished, &stripes, &mut base);
@@ -610,7 +610,7 @@ mod tests {
         let (mut flows, mut base) = (Flows::default(), server());
         let (stripes, end) = (Stripes::default(), FlowEnd::Reset(Reason::Aborted));
         for flow in [FlowId(1), FlowId(3)] {
-            flows.arrive(flow, Target::Default, &stripes, &mut base);
+            flows.arrive(flow, Opening::default(), &stripes, &mut base);
             flows.deliver(flow, Bytes::from_static(b"bytes"), &mut base);
             flows.cut(flow, end.clone(), &mut base);
         }

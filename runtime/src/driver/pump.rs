@@ -22,7 +22,7 @@ use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
 use crate::routes::Routes;
-use crate::target::Target;
+use crate::target::{Opening, Target};
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -306,14 +306,14 @@ impl Pump {
     }
 
     /// Opens a flow. A client's waits for a session if there is none.
-    pub(crate) fn open(&mut self, target: &Target, wanted: Wanted) -> Token {
+    pub(crate) fn open(&mut self, opening: &Opening, wanted: Wanted) -> Token {
         let now = self.base.engine.now();
-        let token = self.flows.add(target, wanted, &self.stripes, &mut self.base);
-        if let Err(error) = target.check() {
+        let token = self.flows.add(&opening.target, wanted, &self.stripes, &mut self.base);
+        if let Err(error) = opening.target.check() {
             self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
             return token;
         }
-        self.flows.set_opaque(token, target.encode());
+        self.flows.set_opaque(token, opening.encode());
         let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
         if self.life.is_stopping() || self.life.ended.is_some() {
             self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
@@ -451,12 +451,13 @@ impl Pump {
             >= self.base.engine.config().max_flows.saturating_mul(2)
             || self.memory.is_tight();
         let is_client = self.client.is_some();
-        let reason = match Target::decode(opaque) {
+        let is_of_listener = |it: &Opening| matches!(it.target, Target::Listener(_));
+        let reason = match Opening::decode(opaque) {
             // A server has connections for its client's listeners, and nothing else has any.
-            Ok(target) if is_client != matches!(target, Target::Listener(_)) => Reason::NotAllowed,
+            Ok(opening) if is_client != is_of_listener(&opening) => Reason::NotAllowed,
             _ if crowded => Reason::Unavailable,
-            Ok(target) => {
-                return self.flows.arrive(id, target, &self.stripes, &mut self.base);
+            Ok(opening) => {
+                return self.flows.arrive(id, opening, &self.stripes, &mut self.base);
             }
             Err(_) => Reason::NotAllowed,
         };

@@ -7,7 +7,7 @@ use crate::pipe::Pipe;
 use crate::record::Traces;
 use crate::report::{Event, FlowReport, OpenError, Status};
 use crate::settings::StartError;
-use crate::target::{HostPort, Target};
+use crate::target::{HostPort, Opening};
 use crate::tcp::congestion::CongestionChoice;
 use crate::tls::keys::Keys;
 use std::fmt;
@@ -109,21 +109,27 @@ impl Client {
 
     /// Opens a flow as soon as there is a session. It can be written to at once; if the server
     /// can't reach the target, the flow fails with that.
-    pub async fn open(&self, target: Target) -> Result<Flow, OpenError> {
-        let opened = self.worker.ask(async move |client| client.open(target).await).await;
+    pub async fn open(&self, opening: impl Into<Opening>) -> Result<Flow, OpenError> {
+        let opening = opening.into();
+        let opened = self.worker.ask(async move |client| client.open(opening).await).await;
         let flow = opened.unwrap_or(Err(OpenError::ShuttingDown))?;
         Ok(flow.keeping(self.worker.keep()))
     }
 
     /// [`open`](Client::open) for a program that blocks.
-    pub fn open_blocking(&self, target: Target) -> Result<BlockingFlow, OpenError> {
-        smol::future::block_on(self.open(target)).map(Flow::into_blocking)
+    pub fn open_blocking(&self, opening: impl Into<Opening>) -> Result<BlockingFlow, OpenError> {
+        smol::future::block_on(self.open(opening)).map(Flow::into_blocking)
     }
 
     /// Carries `local` over a new flow, and says how that went when it has ended. The bytes stay on
     /// the client's thread. Dropping the future of this does not end the flow.
-    pub async fn carry(&self, target: Target, local: impl Pipe + Send + 'static) -> FlowReport {
-        let carry = async move |client: local::Client| client.carry(target, Box::new(local)).await;
+    pub async fn carry(
+        &self,
+        opening: impl Into<Opening>,
+        local: impl Pipe + Send + 'static,
+    ) -> FlowReport {
+        let opening = opening.into();
+        let carry = async move |client: local::Client| client.carry(opening, Box::new(local)).await;
         self.worker.ask(carry).await.unwrap_or_else(FlowReport::stopped)
     }
 

@@ -9,7 +9,7 @@ use crate::pipe::{PeerName, Pipe};
 use crate::record::Traces;
 use crate::report::{Event, FlowReport, Status};
 use crate::settings::StartError;
-use crate::target::{HostPort, Target};
+use crate::target::{HostPort, Opening, Target};
 use crate::tcp::congestion::CongestionChoice;
 use crate::tcp::dial::dial_tcp;
 use crate::tls::keys::Keys;
@@ -118,8 +118,8 @@ async fn attend(
             continue;
         }
         let (answer, answered) = oneshot();
-        let (target, peer) = (incoming.target().clone(), incoming.peer());
-        let offer = Incoming { target, peer, answer: Some(answer), keep: None };
+        let (opening, peer) = (incoming.opening().clone(), incoming.peer());
+        let offer = Incoming { opening, peer, answer: Some(answer), keep: None };
         // The limit of flows without an answer bounds the queue.
         let _ = offers.try_send(offer);
         ex.spawn(wait_for_answer(incoming, answered)).detach();
@@ -166,7 +166,7 @@ enum Answer {
 ///
 /// The bytes that the client sends meanwhile are kept, within its credit.
 pub struct Incoming {
-    target: Target,
+    opening: Opening,
     peer: Option<PeerName>,
     answer: Option<Sender<Answer>>,
     keep: Option<Arc<dyn Send + Sync>>,
@@ -174,14 +174,19 @@ pub struct Incoming {
 
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Incoming").field("opening", &self.opening).finish_non_exhaustive()
     }
 }
 
 impl Incoming {
+    /// The words of the client: the target, and the program's addresses.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
     /// The target that the client names.
     pub fn target(&self) -> &Target {
-        &self.target
+        &self.opening.target
     }
 
     /// The client's name, if clients need a key.

@@ -4,8 +4,8 @@
 //! same twice, at once and byte by byte, and both must end alike.
 
 use std::sync::Arc;
-use striper_runtime::Target;
 use striper_runtime::ways::{Handshake, MAX_HANDSHAKE, Request, Step, Users};
+use striper_runtime::{Opening, Target};
 
 /// The most bytes of an answer in a handshake: an HTTP error with its line.
 const MAX_ANSWER: usize = 1024;
@@ -61,7 +61,8 @@ fn talk<'a>(users: Option<Arc<Users>>, pieces: impl Iterator<Item = &'a [u8]>) -
 fn passed(request: Request, rest: &[u8]) -> (Request, usize) {
     let target = Target::Host(request.target.clone());
     assert_eq!(target.check(), Ok(()));
-    assert_eq!(Target::decode(&target.encode()), Ok(target), "it travels unchanged");
+    let opening = Opening::from(target);
+    assert_eq!(Opening::decode(&opening.encode()), Ok(opening), "it travels unchanged");
     assert!(request.target.port > 0);
     let at_once = request.body.clone().passes(rest);
     let (mut body, mut bytewise) = (request.body.clone(), Ok(0));
