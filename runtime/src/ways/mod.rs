@@ -9,6 +9,7 @@
 mod body;
 mod failure;
 mod http;
+pub mod proxy_protocol;
 mod socks4;
 mod socks5;
 #[cfg(test)]
