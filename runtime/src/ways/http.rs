@@ -54,7 +54,7 @@ impl Reader {
     }
 }
 
-/// The request, if its head is complete.
+/// The request, if its head is complete. Empty lines before it are skipped.
 fn read(input: &[u8], users: Option<&Users>) -> Result<Option<Step>, WayError> {
     let mut fields = [EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Request::new(&mut fields);
@@ -62,6 +62,11 @@ fn read(input: &[u8], users: Option<&Users>) -> Result<Option<Step>, WayError> {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(WayError::TooLong),
+        Err(_) if input.starts_with(b"PROXY ") => {
+            return Err(WayError::Malformed(
+                "a header of the PROXY protocol, which is not accepted from this address",
+            ));
+        }
         Err(httparse::Error::Version) => return Err(WayError::Malformed("not HTTP/1.0 or 1.1")),
         Err(httparse::Error::Token) => return Err(WayError::Malformed("the first line")),
         Err(_) => return Err(WayError::Malformed("a field, or the end of a line")),
@@ -265,6 +270,11 @@ fn rewrite(
 
 pub(super) fn accepted() -> Vec<u8> {
     b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec()
+}
+
+/// RFC 9110, 15.5.9.
+pub(super) fn late() -> Vec<u8> {
+    answer("408 Request Timeout", "", "the request took too long")
 }
 
 pub(super) fn refused(failure: Failure) -> Vec<u8> {

@@ -28,6 +28,8 @@ use std::sync::Arc;
 /// The most bytes of a handshake that are kept until it is complete. A longer one is refused.
 pub const MAX_HANDSHAKE: usize = 16 << 10;
 
+const BLANK: &[u8] = b"\r\n";
+
 /// The handshake of one connection.
 pub struct Handshake {
     users: Option<Arc<Users>>,
@@ -163,6 +165,11 @@ pub enum WayError {
 impl fmt::Display for WayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The first byte of version 2, and of an empty line.
+            WayError::Unknown(b'\r') => f.write_str(
+                "neither SOCKS nor HTTP, but maybe a header of the PROXY protocol, which is not \
+                 accepted from this address",
+            ),
             // The first byte of a TLS record with a ClientHello, RFC 8446, 5.1.
             WayError::Unknown(0x16) => {
                 f.write_str("TLS instead of SOCKS or HTTP: set http:// as the proxy's scheme")
@@ -195,10 +202,14 @@ impl Handshake {
     /// by a few bytes than the last one costs little.
     pub fn step(&mut self, input: &[u8]) -> Step {
         if matches!(self.stage, Stage::First) {
-            let Some(first) = input.first() else { return Step::More };
+            // Some programs put an empty line before a request (RFC 9112, 2.2).
+            let blank = if input.starts_with(BLANK) { BLANK.len() } else { 0 };
+            let Some(first) = input.get(blank).filter(|_| input != b"\r") else {
+                return Step::More;
+            };
             self.stage = match first {
-                &socks5::VERSION => Stage::Socks5(socks5::Stage::Methods),
-                &socks4::VERSION => Stage::Socks4,
+                &socks5::VERSION if blank == 0 => Stage::Socks5(socks5::Stage::Methods),
+                &socks4::VERSION if blank == 0 => Stage::Socks4,
                 letter if letter.is_ascii_alphabetic() => Stage::Http(http::Reader::default()),
                 other => {
                     self.stage = Stage::Over;
@@ -217,6 +228,15 @@ impl Handshake {
             self.stage = Stage::Over;
         }
         step
+    }
+
+    /// The last answer for a program whose handshake has taken too long. It is empty if the
+    /// program's protocol has none.
+    pub fn late(&self) -> Vec<u8> {
+        match self.stage {
+            Stage::Http(_) => http::late(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -240,7 +260,7 @@ fn target(host: &[u8], port: u16) -> Result<HostPort, WayError> {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Outcome, damage, examples, run, users};
+    use super::testing::{Outcome, damage, examples, fail, request, run, users};
     use super::*;
     use quickcheck::quickcheck;
 
@@ -252,10 +272,37 @@ mod tests {
             let mut handshake = Handshake::new(None);
             assert_eq!(handshake.step(&[]), Step::More);
             let error = WayError::Unknown(first);
-            assert_eq!(handshake.step(&[first]), Step::Fail { bytes: Vec::new(), error });
+            // The second byte matters if the first may begin an empty line.
+            assert_eq!(handshake.step(&[first, first]), Step::Fail { bytes: Vec::new(), error });
+            assert!(handshake.late().is_empty());
         }
         assert!(WayError::Unknown(0x16).to_string().starts_with("TLS"));
         assert!(WayError::Unknown(0).to_string().ends_with("0x00"));
+    }
+
+    #[test]
+    fn one_empty_line_before_a_request_is_skipped_and_no_other() {
+        let connect = b"CONNECT a:1 HTTP/1.1\r\n\r\n";
+        let (_, expected, _) = request(&None, connect);
+        let behind = |blank: &[u8]| [blank, connect, b"data"].concat();
+        let (_, got, rest) = request(&None, &behind(b"\r\n"));
+        assert_eq!((got, &rest[..]), (expected, &b"data"[..]));
+        for (blank, first) in [(&b"\r\n\r\n"[..], b'\r'), (b"\n", b'\n'), (b"\rx", b'\r')] {
+            assert_eq!(fail(&None, &behind(blank)).2, WayError::Unknown(first), "{blank:?}");
+        }
+        // SOCKS has no lines.
+        assert_eq!(fail(&None, b"\r\n\x05\x01\x00").2, WayError::Unknown(5));
+        assert_eq!(fail(&None, b"\r\n\x04\x01").2, WayError::Unknown(4));
+    }
+
+    #[test]
+    fn a_header_of_the_proxy_protocol_is_named_as_the_cause() {
+        for version in [proxy_protocol::Version::V1, proxy_protocol::Version::V2] {
+            let header = proxy_protocol::write(version, None);
+            let whole = [&header[..], b"CONNECT a:1 HTTP/1.1\r\n\r\n"].concat();
+            let (_, _, error) = fail(&None, &whole);
+            assert!(error.to_string().contains("PROXY protocol"), "{error}");
+        }
     }
 
     #[test]

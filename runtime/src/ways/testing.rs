@@ -98,6 +98,7 @@ pub(super) fn examples() -> Vec<(bool, Vec<u8>)> {
         (false, b"CONNECT [2001:db8::1]:443 HTTP/1.0\n\n"),
         (true, &[b"CONNECT example.org:443 HTTP/1.1", login, b"data"].concat()),
         (true, &[b"GET http://example.org HTTP/1.1", login].concat()),
+        (false, b"\r\nCONNECT example.org:443 HTTP/1.1\r\n\r\ndata"),
         (
             false,
             b"POST http://a.b:81/c?d HTTP/1.1\r\nHost: a.b\r\nConnection: x, TE\r\nX: 1\r\n\

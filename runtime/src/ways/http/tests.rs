@@ -57,6 +57,13 @@ fn connect_names_its_target_and_data_follows() {
 }
 
 #[test]
+fn a_head_that_is_late_is_408() {
+    let mut handshake = super::super::Handshake::new(None);
+    assert_eq!(handshake.step(b"GET http://a/ HTTP/1.1\r\n"), Step::More);
+    assert_eq!(code(&handshake.late()), 408);
+}
+
+#[test]
 fn bad_targets_of_connect_and_of_uris_are_400() {
     let long = format!("{}:1", "a".repeat(256));
     for name in [
