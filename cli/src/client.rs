@@ -59,7 +59,8 @@ pub(crate) async fn run(
         live::show(ex, log, options, live::of_stripes(move || client.status(), connections))
     });
     let told = events::Connections::new(log, events::LINES);
-    let inside = Inside { ex: ex.clone(), told, client, connections };
+    let proxies = options.accept_proxy_protocol.as_slice().into();
+    let inside = Inside { ex: ex.clone(), told, client, connections, proxies };
     let code = match stdio {
         Some(target) => carry_stdio(log, &mut stop, &inside.client, target).await?,
         None => serve(log, &mut stop, options, doors, inside).await,

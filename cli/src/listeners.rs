@@ -13,7 +13,7 @@ use std::rc::Rc;
 use striper_core::Reason;
 use striper_runtime::keys::PublicKey;
 use striper_runtime::local::{Executor, Incoming, Listening};
-use striper_runtime::{Addresses, Event, Limits, Listener, Pipe, Target};
+use striper_runtime::{Addresses, Carrier, Event, Limits, Listener, Pipe, Target, TcpPipe};
 
 /// The most listeners of one key. Each costs a file descriptor, and may have a queue of connections
 /// in the system.
@@ -187,7 +187,7 @@ impl Listeners {
 
     fn carry(
         &self,
-        mut pipe: impl Pipe + 'static,
+        mut pipe: TcpPipe,
         from: SocketAddr,
         here: SocketAddr,
         Client { name: key, whose, .. }: &Client,
@@ -207,7 +207,8 @@ impl Listeners {
             return pipe.abort();
         }
         self.told.opened(&name, &fields);
-        let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe)));
+        let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
+        let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe), addresses));
         let carry = async move { told.ended(&name, entry.number, &carried.await) };
         self.ex.spawn(carry).detach();
     }

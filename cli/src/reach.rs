@@ -15,8 +15,10 @@ use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::keys::PublicKey;
 use striper_runtime::local::Executor;
+use striper_runtime::ways::proxy_protocol::{self, Version};
 use striper_runtime::{
-    Denied, DialError, HostPort, Pipe, StreamPipe, Target, dial_addresses, dial_tcp, resolve_host,
+    Denied, DialError, HostPort, Opening, Pipe, PipeExt, StreamPipe, Target, dial_addresses,
+    dial_tcp, resolve_host,
 };
 
 /// The most look-ups of names at a time, and of these for one key. Each keeps a thread busy until
@@ -32,6 +34,8 @@ pub(crate) struct Reach {
     pub policy: Policy,
     pub limit: Duration,
     pub lookups: Lookups,
+    /// Connections to targets begin with a header of this version.
+    pub proxy_protocol: Option<Version>,
 }
 
 /// The look-ups under way, of each key. Clones are the same.
@@ -129,14 +133,26 @@ impl Reach {
         }
     }
 
+    /// Connects to the target of a flow, and tells it whose connection that is.
+    pub(crate) async fn connect(
+        &self,
+        opening: &Opening,
+        client: Asking<'_>,
+    ) -> Result<Reached, Unreached> {
+        let mut reached = self.dial(&opening.target, client).await?;
+        if let Some(version) = self.proxy_protocol {
+            let header = proxy_protocol::write(version, opening.program);
+            let sent = within(self.limit, reached.pipe.send(&header)).await;
+            let sent = sent.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
+            sent.map_err(|error| Unreached::Dial(DialError::from(error)))?;
+        }
+        Ok(reached)
+    }
+
     /// Connects to the target of a flow. The rules decide on the address that is then dialled, so a
     /// name can't change its meaning between the decision and the dial. Rules that change during a
     /// look-up count.
-    pub(crate) async fn dial(
-        &self,
-        target: &Target,
-        client: Asking<'_>,
-    ) -> Result<Reached, Unreached> {
+    async fn dial(&self, target: &Target, client: Asking<'_>) -> Result<Reached, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
                 let pipe = dial_tcp(own, self.limit).await.map_err(Unreached::Dial)?;

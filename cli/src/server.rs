@@ -53,6 +53,7 @@ pub(crate) async fn run(
         policy: policy.clone(),
         limit: options.connect_timeout,
         lookups: Lookups::default(),
+        proxy_protocol: options.proxy_protocol,
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     stop.on_reread(reread(log, &options.keys, &server, policy));
@@ -152,17 +153,20 @@ fn connect(
     reach: Rc<Reach>,
     entry: Entry,
 ) -> impl Future<Output = ()> {
-    let (peer, key, target) = (incoming.peer(), incoming.key(), incoming.target().clone());
-    let (number, named) = (entry.number, reach.name(&target));
+    let (peer, key, opening) = (incoming.peer(), incoming.key(), incoming.opening().clone());
+    let (number, named) = (entry.number, reach.name(&opening.target));
     let whose = peer.as_deref().unwrap_or_default().to_owned();
-    let name = format!("connection {number}{} to {named}", events::key(peer.as_ref()));
-    let fields = vec![
+    let from = opening.program.map(|program| program.source().to_string());
+    let whence = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+    let name = format!("connection {number}{}{whence} to {named}", events::key(peer.as_ref()));
+    let mut fields = vec![
         ("connection", number.into()),
         ("key", whose.as_str().into()),
         ("target", named.into()),
     ];
+    fields.extend(from.map(|from| ("from", from.into())));
     answer(Asked { told, incoming, name, fields }, entry, async move {
-        reach.dial(&target, Asking { name: &whose, key: key.as_ref() }).await
+        reach.connect(&opening, Asking { name: &whose, key: key.as_ref() }).await
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use striper_tests::{
     DOWN, Finished, LIMIT, Origin, Process, Program, Proxy, TempDir, UP, Vacant, binary, connect,
-    expect_reset, expect_reset_at, finish, pair, run,
+    expect_reset, expect_reset_at, finish, pair, reset, run,
 };
 
 const SIZE: u64 = 3 << 20;
@@ -202,6 +202,8 @@ fn options_that_would_do_nothing_are_errors() {
         ("server 127.0.0.1:0 --allow unix:x", "unix:/"),
         ("client 127.0.0.1:1 -L 0 --proxy-users x", "-D"),
         ("client 127.0.0.1:1 -W a:1 -D 0", "another client"),
+        ("client 127.0.0.1:1 -W a:1 --accept-proxy-protocol ::1", "TCP ports"),
+        ("client 127.0.0.1:1 -T 0 --accept-proxy-protocol ::1", "TCP ports"),
     ] {
         assert_usage(line, &[part]);
     }
@@ -337,9 +339,7 @@ fn slow_handshakes_do_not_disturb_a_working_one() {
 
 /// Asks by SOCKS5 for a target on this machine. Returns the reply's code.
 fn ask(program: &mut TcpStream, target: SocketAddr) -> u8 {
-    let mut request = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
-    request.extend(target.port().to_be_bytes());
-    program.write_all(&request).unwrap();
+    program.write_all(&early(target, b"")).unwrap();
     let mut answer = [0; 12];
     program.read_exact(&mut answer).unwrap();
     answer[3]
@@ -391,10 +391,7 @@ fn bytes_that_a_program_sends_before_the_answer_reach_its_target() {
     let origin = Origin::start();
     let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
     let mut program = client.connect();
-    let mut early = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
-    early.extend(origin.addr().port().to_be_bytes());
-    early.extend(&UP.bytes(0..1000));
-    program.write_all(&early).unwrap();
+    program.write_all(&early(origin.addr(), &UP.bytes(0..1000))).unwrap();
     let mut target = origin.accept();
     UP.expect(&mut target, 0..1000);
     let mut answer = [0; 12];
@@ -402,6 +399,74 @@ fn bytes_that_a_program_sends_before_the_answer_reach_its_target() {
     assert_eq!(answer, [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     DOWN.send(&mut target, 0..1000);
     DOWN.expect(&mut program, 0..1000);
+}
+
+/// A request of SOCKS5 for a target, with bytes for it behind.
+fn early(target: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1];
+    request.extend(target.port().to_be_bytes());
+    request.extend(bytes);
+    request
+}
+
+#[test]
+fn a_program_that_has_finished_before_the_answer_still_gets_it() {
+    let origin = Origin::start();
+    let (_server, client) = pair(&["--allow", "127.0.0.1:*"], &["-D", "0"]);
+    let mut program = client.connect();
+    program.write_all(&early(origin.addr(), &UP.bytes(0..1000))).unwrap();
+    finish(&program);
+    let mut target = origin.accept();
+    UP.expect_all(&mut target, 0..1000);
+    DOWN.send(&mut target, 0..1000);
+    drop(target);
+    program.read_exact(&mut [0; 12]).unwrap();
+    DOWN.expect_all(&mut program, 0..1000);
+}
+
+#[test]
+fn a_program_that_resets_its_connection_does_not_wait_for_its_target() {
+    // It takes stripes, and never says HELLO.
+    let silent = Origin::start();
+    let server = silent.addr().to_string();
+    let client = Proxy::start(&["client", &server, "-D", "0", "--connect-timeout", "10m"]);
+    let mut program = client.connect();
+    program.write_all(&early(silent.addr(), b"unread")).unwrap();
+    client.wait_for("connection_opened");
+    // A program that has only finished waits on, as it may read.
+    let mut other = client.connect();
+    other.write_all(&early(silent.addr(), b"")).unwrap();
+    finish(&other);
+    client.wait_for_some("connection_opened", 2);
+    reset(program);
+    let ended = client.wait_for("connection_ended");
+    assert!(ended.text("message").contains("gave up before its target answered"), "{ended}");
+    assert_eq!((ended.number("connection"), client.count("connection_ended")), (1, 1));
+}
+
+#[test]
+fn a_handshake_has_ten_seconds_and_http_hears_that_they_are_over() {
+    let nobody = Vacant::reserve();
+    let server = nobody.addr().to_string();
+    let options = ["--accept-proxy-protocol", "127.0.0.1"];
+    let client = Proxy::start(&["client", &server, "-D", "0"]);
+    let behind = Proxy::start(&[&["client", &server, "-L", "0"], &options[..]].concat());
+    let mut programs = [&client, &client, &behind].map(|client| client.connect());
+    for (program, said) in programs.iter_mut().zip(["\r\nGET http://a/ HTTP/1.1\r\n", "\x05", "P"])
+    {
+        program.write_all(said.as_bytes()).unwrap();
+    }
+    let [http, socks, header] = &mut programs;
+    let mut answer = [0; 12];
+    http.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    for program in [socks, header] {
+        assert!(expect_reset(program).is_empty());
+    }
+    for client in [&client, &behind] {
+        let refused = client.wait_for("connection_refused");
+        assert!(refused.text("message").contains("took longer than 10 s"), "{refused}");
+    }
 }
 
 #[test]

@@ -5,11 +5,12 @@ use super::given::Given;
 use super::invocation::{Command, Place, Way};
 use super::refusal::Line;
 use super::shared::{Proxying, Striping};
-use super::values::{file, stripes};
+use super::values::{file, network, stripes};
 use super::way;
 use crate::endpoint;
 use crate::failure::Failure;
 use clap::Args;
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use striper_runtime::Target;
@@ -62,6 +63,10 @@ pub(super) struct Client {
     /// SIGHUP reads it again
     #[arg(long, value_name = "FILE", value_parser = file())]
     proxy_users: Option<PathBuf>,
+    /// connections from this address or block begin with a PROXY header (HAProxy) that names their
+    /// program
+    #[arg(long, value_name = "NET", value_parser = network)]
+    accept_proxy_protocol: Vec<IpNet>,
     /// carry connections that nft or iptables redirected to this address to where they were going
     /// (Linux; docs/transparent.md)
     #[arg(short = 'T', long, value_name = "[ADDR:]PORT", value_parser = way::transparent)]
@@ -89,10 +94,20 @@ impl Client {
             [&mut self.forwards, &mut self.proxies, &mut self.transparent, &mut self.remote];
         let listening = listening.into_iter().flat_map(std::mem::take);
         let ways: Vec<Way> = listening.chain(self.stdio.take()).collect();
+        let is_port = |way: &Way| {
+            matches!(way, Way::Forward { listen: Place::Tcp(_), .. } | Way::Proxy { .. })
+        };
+        // With -c there is a port, which is no way here.
+        let has_port = self.c || ways.iter().any(is_port);
+        if !self.accept_proxy_protocol.is_empty() && !has_port {
+            let cause = "--accept-proxy-protocol is for TCP ports of -L and -D, and there is none";
+            return Err(Failure::usage(cause, "add -L [ADDR:]PORT, or leave it out"));
+        }
         let command = if self.c { self.pair(line)? } else { self.many(line, ways)? };
         let given = Given {
             stripes: self.stripes,
             proxy_users: self.proxy_users,
+            accept_proxy_protocol: self.accept_proxy_protocol,
             striping: self.striping,
             proxying: self.proxying,
             ..Given::default()

@@ -82,7 +82,8 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
     })?;
     changes.unwrap_or_default().apply(&mut limits);
     given.limits.apply(&mut limits);
-    let Given { stripes: count, proxy_users, rules, striping, proxying, .. } = given;
+    let Given { stripes: count, proxy_users, rules, accept_proxy_protocol, .. } = given;
+    let Given { proxy_protocol, striping, proxying, .. } = given;
     let Striping { scheduling, congestion: control, keys, trace } = striping;
     let Proxying { connecting, drain_timeout, quiet } = proxying;
     let Connecting { connect_timeout, verbose, log } = connecting;
@@ -110,6 +111,8 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
         keys,
         rules,
         proxy_users,
+        accept_proxy_protocol,
+        proxy_protocol,
     })
 }
 

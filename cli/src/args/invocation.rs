@@ -3,12 +3,14 @@
 use super::keys::KeyOptions;
 use super::limits::Limits;
 use crate::log::{LogFormat, Verbosity};
+use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_runtime::keys::KeyKind;
+use striper_runtime::ways::proxy_protocol::Version;
 use striper_runtime::{HostPort, Rules, Target};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -124,4 +126,8 @@ pub(crate) struct Options {
     pub rules: Rules,
     /// The names and passwords of programs that may use `-D`.
     pub proxy_users: Option<PathBuf>,
+    /// Connections from these addresses begin with a header of the PROXY protocol.
+    pub accept_proxy_protocol: Vec<IpNet>,
+    /// Connections to targets begin with a header of this version.
+    pub proxy_protocol: Option<Version>,
 }

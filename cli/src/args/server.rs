@@ -6,9 +6,10 @@ use super::invocation::Command;
 use super::limits::Changes;
 use super::refusal::Line;
 use super::shared::{Proxying, Striping};
-use super::values::SEE_HELP;
+use super::values::{PROXY_PROTOCOLS, SEE_HELP, one_of};
 use crate::failure::Failure;
 use clap::Args;
+use striper_runtime::ways::proxy_protocol::Version;
 use striper_runtime::{ListenRule, Rule, Rules};
 
 /// the server: takes stripes, connects to the target
@@ -53,6 +54,10 @@ pub(super) struct Server {
     /// with * or a name, --allow also means private and loopback addresses
     #[arg(long)]
     allow_private: bool,
+    /// begin each connection to a target with a PROXY header (HAProxy) that names the program at
+    /// the client. The target must expect it
+    #[arg(long, value_name = "v1|v2", value_parser = one_of(PROXY_PROTOCOLS))]
+    proxy_protocol: Option<Version>,
     /// let clients have this side listen on these ports of loopback, or on ADDR:PORTS; *:PORTS is
     /// any address (their -R)
     #[arg(long, value_name = "PORTS")]
@@ -79,6 +84,7 @@ impl Server {
         ensure_no_circle(&[here], target.as_slice(), name)?;
         let given = Given {
             rules: self.rules(),
+            proxy_protocol: self.proxy_protocol,
             limits: changes(&self.limits)?,
             striping: self.striping,
             proxying: self.proxying,

@@ -228,6 +228,8 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 "congestion" => "cubic",
                 "limit" => "sessions=5",
                 "log" => "json",
+                "accept-proxy-protocol" => "10.0.0.0/8",
+                "proxy-protocol" => "v2",
                 _ if !option.takes_value() => "",
                 _ => "x",
             };
@@ -247,6 +249,31 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 assert!(why.contains("does not take --") && why.contains(taker), "{line}: {why}");
             }
         }
+    }
+}
+
+#[test]
+fn the_addresses_of_other_proxies_are_blocks_by_their_first_address() {
+    for (words, blocks) in [
+        ("10.0.0.1", &["10.0.0.1/32"][..]),
+        ("10.0.0.0/8", &["10.0.0.0/8"]),
+        ("::ffff:10.0.0.1", &["10.0.0.1/32"]),
+        ("::1 --accept-proxy-protocol 2001:db8::/32", &["::1/128", "2001:db8::/32"]),
+        ("0.0.0.0/0", &["0.0.0.0/0"]),
+    ] {
+        let read = read(&format!("client a:1 -L 0 --accept-proxy-protocol {words}")).options;
+        let read: Vec<_> = read.accept_proxy_protocol.iter().map(ToString::to_string).collect();
+        assert_eq!(read, blocks);
+    }
+    for (word, part) in [
+        ("10.0.0.1/8", "write 10.0.0.0/8, or 10.0.0.1 alone"),
+        ("10.0.0.0/33", "neither an address nor a block"),
+        ("localhost", "neither an address nor a block"),
+        ("10.0.0.1:80", "neither an address nor a block"),
+        ("::ffff:10.0.0.0/104", "a block of IPv4 addresses"),
+    ] {
+        let why = fails(&format!("client a:1 -L 0 --accept-proxy-protocol {word}"));
+        assert!(why.contains(part), "{word}: {why}");
     }
 }
 

@@ -2,10 +2,13 @@
 
 use crate::log::LogFormat;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use ipnet::IpNet;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
+use striper_runtime::ways::proxy_protocol::Version;
 
 /// Looks a variable up.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -25,6 +28,8 @@ pub(super) const SCHEDULERS: Choices<SchedulerKind> = &[
     ("uc", SchedulerKind::UntilCongested),
     ("rr", SchedulerKind::RoundRobin),
 ];
+
+pub(super) const PROXY_PROTOCOLS: Choices<Version> = &[("v1", Version::V1), ("v2", Version::V2)];
 
 pub(super) const LOG_FORMATS: Choices<LogFormat> =
     &[("human", LogFormat::Human), ("json", LogFormat::Json)];
@@ -62,6 +67,25 @@ pub(super) fn congestion(word: &str) -> Result<String, String> {
         ));
     }
     Ok(word.to_owned())
+}
+
+/// An address, or a block of addresses by its first one. None is IPv4-mapped.
+pub(super) fn network(word: &str) -> Result<IpNet, String> {
+    let address = word.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let block: IpNet = address.or_else(|_| word.parse()).map_err(|_| {
+        format!("\"{word}\" is neither an address nor a block, such as 10.0.0.1 or 10.0.0.0/8")
+    })?;
+    let first = block.trunc();
+    if first != block {
+        let address = block.addr();
+        return Err(format!(
+            "{address} is not the first address of its block; write {first}, or {address} alone"
+        ));
+    }
+    if matches!(first.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return Err(format!("{word} is a block of IPv4 addresses; write it as such"));
+    }
+    Ok(block)
 }
 
 pub(super) fn switch(word: &str) -> Result<bool, String> {

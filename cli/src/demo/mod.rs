@@ -242,7 +242,14 @@ impl<'a> Stage<'a> {
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
         let (policy, lookups) = (Policy::new(Rules::default(), None), Lookups::default());
-        let reach = Rc::new(Reach { ex: ex.clone(), own: Some(target), policy, limit, lookups });
+        let reach = Rc::new(Reach {
+            ex: ex.clone(),
+            own: Some(target),
+            policy,
+            limit,
+            lookups,
+            proxy_protocol: None,
+        });
         let listeners = Listeners {
             ex: ex.clone(),
             told,
@@ -278,6 +285,7 @@ impl<'a> Stage<'a> {
             told: events::Connections::new(self.log, events::LINES),
             client: client.clone(),
             connections: self.connections.clone(),
+            proxies: Rc::default(),
         };
         let _attending = self.ex.spawn(Door::Tcp(listener, Target::Default).attend(inside));
         self.wait_for_stripes(&client, stripes).await?;

@@ -1,5 +1,6 @@
 //! The ways by which connections come into a client. Each has a file of its own.
 
+mod arrival;
 mod proxy;
 mod reached;
 mod remote;
@@ -11,7 +12,9 @@ mod users;
 use crate::args::{Place, Way};
 use crate::events;
 use crate::failure::Failure;
-use crate::service::Connections;
+use crate::service::{Connections, Entry};
+use arrival::Arrival;
+use ipnet::IpNet;
 use reached::Reached;
 use remote::RemoteDoor;
 use std::net::SocketAddr;
@@ -19,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::Handshake;
-use striper_runtime::{Event, HostPort, Limits, Listener, Pipe, Target};
+use striper_runtime::{Addresses, Event, HostPort, Limits, Listener, Opening, Pipe, Target};
 use unfinished::Unfinished;
 use unix::UnixDoor;
 pub(crate) use users::ProxyUsers;
@@ -31,6 +34,8 @@ pub(crate) struct Inside {
     pub told: events::Connections,
     pub client: Client,
     pub connections: Connections,
+    /// Connections to TCP ports from these addresses begin with a header of the PROXY protocol.
+    pub proxies: Rc<[IpNet]>,
 }
 
 /// A way whose listener is there already.
@@ -114,59 +119,89 @@ impl Door {
     /// Carries what comes in.
     pub(crate) async fn attend(self, inside: Inside) {
         match self {
-            Door::Tcp(listener, target) => loop {
-                let (pipe, from) = listener.accept().await;
-                inside.begin(Box::new(pipe), from.to_string(), target.clone());
-            },
+            Door::Tcp(listener, target) => {
+                let unfinished = Unfinished::default();
+                loop {
+                    let arrival = Arrival::next(&listener, &inside.proxies).await;
+                    let place = arrival.is_proxied.then(|| unfinished.begin());
+                    let entry = inside.connections.begin();
+                    let carry = forward(inside.clone(), arrival, target.clone(), place, entry);
+                    inside.ex.spawn(carry).detach();
+                }
+            }
             Door::Remote(door) => door.attend(inside).await,
             Door::Unix(door, target, events) => loop {
                 let pipe = door.accept(&*events).await;
-                inside.begin(pipe, door.path().display().to_string(), target.clone());
+                let entry = inside.connections.begin();
+                let (from, opening) = (door.path().display().to_string(), target.clone().into());
+                let inner = inside.clone();
+                let carry = async move { inner.carry(entry, from, opening, pipe).await };
+                inside.ex.spawn(carry).detach();
             },
             Door::Transparent(listener) => loop {
-                let (mut pipe, from) = listener.accept().await;
-                match pipe.original_destination() {
-                    Some(to) => inside.begin(
-                        Box::new(pipe),
-                        from.to_string(),
-                        Target::Host(HostPort::from(to)),
-                    ),
-                    None => {
-                        let text = format!("a connection from {from} was not redirected here");
-                        inside.told.refused(text, &[("from", from.to_string().into())]);
-                        pipe.abort();
-                    }
-                }
+                // The other proxy would have to know the original destination too.
+                let arrival = Arrival::next(&listener, &[]).await;
+                let entry = inside.connections.begin();
+                inside.ex.spawn(redirected(inside.clone(), arrival, entry)).detach();
             },
             Door::Proxy(listener, users) => {
-                let ex = inside.ex.clone();
                 let (reached, unfinished) = (Reached::default(), Unfinished::default());
                 loop {
-                    let (pipe, from) = listener.accept().await;
+                    let arrival = Arrival::next(&listener, &inside.proxies).await;
                     let entry = inside.connections.begin();
                     let users = users.as_ref().map(ProxyUsers::now);
                     let by = (Handshake::new(users), unfinished.begin());
-                    let (inside, reached) = (inside.clone(), reached.clone());
-                    let serve = proxy::serve(inside, reached, by, (pipe, from), entry);
-                    ex.spawn(serve).detach();
+                    let (inner, reached) = (inside.clone(), reached.clone());
+                    let serve = proxy::serve(inner, reached, by, arrival, entry);
+                    inside.ex.spawn(serve).detach();
                 }
             }
         }
     }
 }
 
+/// A connection whose target is known before it comes.
+async fn forward(
+    inside: Inside,
+    mut arrival: Arrival,
+    target: Target,
+    place: Option<unfinished::Place>,
+    entry: Entry,
+) {
+    if let Some(place) = place {
+        let header = place.keep(arrival.read_header()).await;
+        if let Err(why) = header.unwrap_or_else(|lost| Err(lost.to_string())) {
+            let Names { name, fields } =
+                Names::new(entry.number, &arrival.from().to_string(), &target);
+            return inside.told.refused(format!("{name} failed: {why}"), &fields);
+        }
+    }
+    inside.carry_tcp(entry, arrival, target).await;
+}
+
+/// A connection that goes where it was going before a firewall redirected it.
+async fn redirected(inside: Inside, mut arrival: Arrival, entry: Entry) {
+    if let Some(to) = arrival.pipe.original_destination() {
+        arrival.addresses = Addresses::new(arrival.from(), to);
+        return inside.carry_tcp(entry, arrival, Target::Host(HostPort::from(to))).await;
+    }
+    let from = arrival.from();
+    let text = format!("a connection from {from} was not redirected here");
+    inside.told.refused(text, &[("from", from.to_string().into())]);
+}
+
 impl Inside {
-    fn begin(&self, pipe: Box<dyn Pipe>, from: String, target: Target) {
-        let (inside, entry) = (self.clone(), self.connections.begin());
-        let number = entry.number;
-        let Names { name, fields } = Names::new(number, &from, &target);
-        inside.told.opened(&name, &fields);
-        let carry = async move {
-            let report = inside.client.carry(target, pipe).await;
-            inside.told.ended(&name, number, &report);
-            drop(entry);
-        };
-        self.ex.spawn(carry).detach();
+    async fn carry_tcp(&self, entry: Entry, arrival: Arrival, target: Target) {
+        let from = arrival.from().to_string();
+        let opening = Opening::from(target).of_program(arrival.addresses);
+        self.carry(entry, from, opening, Box::new(arrival.pipe)).await;
+    }
+
+    async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
+        let Names { name, fields } = Names::new(entry.number, &from, &opening.target);
+        self.told.opened(&name, &fields);
+        let report = self.client.carry(opening, pipe).await;
+        self.told.ended(&name, entry.number, &report);
     }
 }
 

@@ -1,21 +1,19 @@
 //! `-D`: each connection names its target by SOCKS or HTTP.
 
+use super::arrival::Arrival;
 use super::reached::Reached;
-use super::unfinished::Place;
+use super::unfinished::{Lost, Place};
 use super::{Inside, Names};
 use crate::log::Level;
 use crate::service::{Entry, within};
 use bytes::{Buf, Bytes};
 use std::io;
-use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use striper_runtime::local::Requested;
 use striper_runtime::ways::{Body, Failure, Handshake, Request, Step, WayError};
-use striper_runtime::{FlowEnd, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
+use striper_runtime::{FlowEnd, Opening, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe};
 
-/// The time for a handshake.
-const LIMIT: Duration = Duration::from_secs(10);
 /// The time for the last words to reach a program that was refused.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const GONE: &str = "it ended in its handshake";
@@ -28,12 +26,12 @@ pub(super) fn serve(
     inside: Inside,
     reached: Reached,
     by: (Handshake, Place),
-    from: (TcpPipe, SocketAddr),
+    arrival: Arrival,
     entry: Entry,
 ) -> impl Future<Output = ()> {
     let told = inside.told.clone();
     let number = entry.number;
-    let begun = Box::pin(begin(inside, reached.clone(), by, from, number));
+    let begun = Box::pin(begin(inside, reached.clone(), by, arrival, number));
     async move {
         let Some(Begun { requested, pipe, name, on_trust }) = begun.await else { return };
         let report = requested.carry(pipe).await;
@@ -62,15 +60,18 @@ async fn begin(
     inside: Inside,
     reached: Reached,
     (by, place): (Handshake, Place),
-    (mut pipe, from): (TcpPipe, SocketAddr),
+    mut arrival: Arrival,
     number: u64,
 ) -> Option<Begun> {
-    let (from, told) = (from.to_string(), &inside.told);
+    let told = &inside.told;
+    let named = named(by, place, &mut arrival).await;
+    let from = arrival.from().to_string();
+    let Arrival { mut pipe, addresses, .. } = arrival;
     let not_named = |why: &str| {
         let Names { name, fields } = Names::new(number, &from, &Target::Default);
         told.refused(format!("{name} named no target: {why}"), &fields);
     };
-    let (request, rest) = match named(by, place, &mut pipe).await {
+    let (request, rest) = match named {
         Ok(named) => named,
         Err(Unnamed { answer, why }) => {
             not_named(&why);
@@ -90,7 +91,8 @@ async fn begin(
     let target = Target::Host(target);
     let Names { name, fields } = Names::new(number, &from, &target);
     told.opened(&name, &fields);
-    let mut requested = inside.client.request(target.clone(), early);
+    let opening = Opening::from(target.clone()).of_program(addresses);
+    let mut requested = inside.client.request(opening, early);
     let waits = dialect.accepted().is_empty() || !inside.client.takes_flows();
     let on_trust = !waits && reached.is_recent(&target);
     if !on_trust {
@@ -135,21 +137,25 @@ fn unnamed(why: &str) -> Unnamed {
 
 /// The request, and the bytes after it, if they come in time.
 async fn named(
-    by: Handshake,
+    mut by: Handshake,
     place: Place,
-    pipe: &mut TcpPipe,
+    arrival: &mut Arrival,
 ) -> Result<(Request, Bytes), Unnamed> {
-    let displaced = async {
-        place.displaced().await;
-        Err(unnamed("too many others were in their handshakes"))
+    let talk = async {
+        arrival.read_header().await.map_err(|why| unnamed(&why))?;
+        handshake(&mut by, &mut arrival.pipe).await
     };
-    let named = within(LIMIT, smol::future::or(handshake(by, pipe), displaced)).await;
-    named.unwrap_or_else(|| Err(unnamed("its handshake took longer than 10 s")))
+    let lost = match place.keep(talk).await {
+        Ok(named) => return named,
+        Err(lost) => lost,
+    };
+    let answer = if lost == Lost::Late { by.late() } else { Vec::new() };
+    Err(Unnamed { answer, why: lost.to_string() })
 }
 
 /// The request, and the bytes after it.
 async fn handshake(
-    mut handshake: Handshake,
+    handshake: &mut Handshake,
     pipe: &mut TcpPipe,
 ) -> Result<(Request, Bytes), Unnamed> {
     let mut input = Vec::new();

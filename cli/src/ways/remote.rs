@@ -71,8 +71,11 @@ impl RemoteDoor {
     ) -> impl Future<Output = ()> + use<> {
         let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
         let number = entry.number;
-        let name = format!("connection {number} from the server's {there} to {target}");
-        let fields = [vec![("connection", number.into())], self.fields(there)].concat();
+        let from = incoming.opening().program.map(|program| program.source().to_string());
+        let from = from.unwrap_or_default();
+        let name = format!("connection {number} from {from} at the server's {there} to {target}");
+        let numbered = vec![("connection", number.into()), ("from", from.into())];
+        let fields = [numbered, self.fields(there)].concat();
         let asked = Asked { told: inside.told.clone(), incoming, name, fields };
         answer(asked, entry, async move { reach::dial_own(&target, limit).await })
     }
