@@ -5,6 +5,8 @@
 //! A [`Handshake`] does no I/O. It is given the bytes that have come from the program, and says
 //! what to do next. The bytes are hostile: no input panics, and no name that it lets through can
 //! garble a log or a head of HTTP.
+//!
+//! [`proxy_protocol`] has the header by which another proxy says whose connection it is.
 
 mod body;
 mod failure;
