@@ -43,7 +43,8 @@ pub(super) struct Client {
     #[arg(
         short,
         hide = true,
-        conflicts_with_all = ["forwards", "proxies", "proxy_users", "transparent", "stdio", "remote"]
+        conflicts_with_all =
+            ["forwards", "proxies", "proxy_users", "transparent", "stdio", "remote"]
     )]
     c: bool,
     /// number of stripes, 1-64 (4)

@@ -10,12 +10,9 @@ use striper_core::SchedulerKind;
 
 #[derive(Args, Default)]
 pub(super) struct Scheduling {
-    /// how this side chooses a stripe for data:
-    ///   earliest  the one that delivers it first
-    ///             (default)
-    ///   uc        the same one until it is congested
-    ///   rr        all stripes in turn
-    #[arg(long, value_name = "NAME", value_parser = one_of(SCHEDULERS), verbatim_doc_comment)]
+    /// how this side chooses a stripe for data: earliest (the one that delivers it first; default),
+    /// uc (the same one until it is congested), or rr (all in turn)
+    #[arg(long, value_name = "NAME", value_parser = one_of(SCHEDULERS))]
     pub scheduler: Option<SchedulerKind>,
 }
 
@@ -24,17 +21,13 @@ pub(super) struct Scheduling {
 pub(super) struct Striping {
     #[command(flatten)]
     pub scheduling: Scheduling,
-    /// congestion control of the stripes of this side:
-    ///   auto    cubic, but bbr on a stripe that loses
-    ///           packets without a queue (default; Linux)
-    ///   system  the choice of the system
-    ///   reno, bbr, ...  always this one
-    #[arg(long, value_name = "NAME", value_parser = congestion, verbatim_doc_comment)]
+    /// congestion control of this side's stripes: auto (cubic, but bbr on a route that loses
+    /// packets without a queue; default), system (its choice), or one: reno, bbr, ... (Linux)
+    #[arg(long, value_name = "NAME", value_parser = congestion)]
     pub congestion: Option<String>,
     #[command(flatten)]
     pub keys: KeyOptions,
-    /// record the session, without content and targets (docs/traces.md). Later sessions go to
-    /// FILE.2, FILE.3 and so on. An earlier trace is replaced; any other file is an error
+    /// record each session to a file, without content and targets (docs/traces.md)
     #[arg(long, value_name = "FILE", value_parser = file())]
     pub trace: Option<PathBuf>,
 }
