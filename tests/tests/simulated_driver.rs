@@ -5,12 +5,15 @@
 
 use sim::{
     LinkSpec, Rate,
-    driver::draw::{Action, FlowPlan, Scenario},
+    driver::draw::{Action, Answer, FlowPlan, Naming, RequestPlan, Scenario},
     driver::kind::FaultKind,
     driver::net::{Break, CLIENT, SERVER},
+    driver::program::Reach,
     driver::world::{self, Outcome, World},
 };
 use std::time::Duration;
+use striper_core::Reason;
+use striper_runtime::FlowEnd;
 
 const SECOND: u64 = 1_000_000;
 
@@ -312,10 +315,68 @@ fn a_reset_is_noticed_within_a_second_while_the_other_end_reads_nothing() {
 fn a_refused_target_refuses_only_its_own_flow() {
     let mut scenario = calm();
     scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
-    scenario.flows[0].refused = true;
+    scenario.flows[0].answer = Answer::Refuses;
     let outcome = World::new(scenario).run();
     assert_eq!((outcome.flows, outcome.complete), (3, 2));
     assert!(outcome.effects.contains_key(&FaultKind::TargetRefused), "{:?}", outcome.effects);
+}
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+
+/// A request with 1,000 early bytes that waits for its answer.
+fn request(patience: Option<Duration>) -> Option<RequestPlan> {
+    Some(RequestPlan { early: 1_000, waits: true, dawdle: Duration::ZERO, patience })
+}
+
+/// Flows whose targets answer like this, named in every way and opened in two.
+fn to(answer: Answer) -> Outcome {
+    let mut scenario = calm();
+    scenario.flows.clear();
+    for naming in [Naming::Own, Naming::Host, Naming::Address, Naming::Unix] {
+        for request in [None, request(None)] {
+            if naming == Naming::Own && request.is_some() {
+                continue;
+            }
+            let plan = FlowPlan::both_ways(SECOND, 20_000);
+            scenario.flows.push(FlowPlan { naming, answer, request, ..plan });
+        }
+    }
+    World::new(scenario).run()
+}
+
+fn client_ends(outcome: &Outcome) -> Vec<Option<FlowEnd>> {
+    outcome.ends[..7].iter().map(|[client, _]| client.clone()).collect()
+}
+
+#[test]
+fn each_kind_of_target_decides_how_its_flows_end() {
+    for (answer, end) in [
+        (Answer::Accepts, FlowEnd::Finished),
+        (Answer::Denied, FlowEnd::Refused(Reason::NotAllowed)),
+        (Answer::Refuses, FlowEnd::Refused(Reason::ConnectionRefused)),
+        (Answer::Never, FlowEnd::Refused(Reason::TimedOut)),
+        (Answer::Late(9 * SECOND), FlowEnd::Finished),
+        (Answer::Late(11 * SECOND), FlowEnd::Refused(Reason::TimedOut)),
+    ] {
+        let outcome = to(answer);
+        assert_eq!(client_ends(&outcome), vec![Some(end.clone()); 7], "{answer:?}");
+        let complete = if end == FlowEnd::Finished { 8 } else { 1 };
+        assert_eq!((outcome.flows, outcome.complete), (8, complete), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_request_that_is_dropped_calls_the_dial_of_its_target_off() {
+    let mut scenario = calm();
+    let plan = FlowPlan::both_ways(SECOND, 20_000);
+    for patience in [SECONDS(1), SECONDS(11)] {
+        let (answer, request) = (Answer::Never, request(Some(patience)));
+        scenario.flows.push(FlowPlan { answer, request, ..plan.clone() });
+    }
+    let outcome = World::new(scenario).run();
+    let timed_out = FlowEnd::Refused(Reason::TimedOut);
+    assert_eq!((&outcome.reached[1], &outcome.ends[1]), (&Reach::Unwanted, &[None, None]));
+    assert_eq!(outcome.ends[2], [Some(timed_out), None], "the target's time was over first");
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! Each seed draws a subset of the fault kinds first, and their density. So some worlds are calm
 //! but for one fault, and others have everything at once.
 
+mod flow;
+
+pub use flow::{Answer, Ending, FlowPlan, Naming, ProgramPlan, RequestPlan};
+
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
 use crate::base::{Rate, listed, log_duration, log_range, pick, seed};
@@ -30,56 +34,6 @@ pub struct Scenario {
     pub cpu: Duration,
     pub flows: Vec<FlowPlan>,
     pub script: Vec<(u64, Action)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ProgramPlan {
-    pub bytes: u64,
-    /// It begins when it has seen the other's FIN.
-    pub answers: bool,
-    pub piece: usize,
-    pub pause: Duration,
-    pub end: Ending,
-    pub read: usize,
-    pub read_pause: Duration,
-    /// It stops reading after so many bytes until all faults are over.
-    pub stop_after: Option<u64>,
-    /// It breaks off at that time, in microseconds.
-    pub reset_at: Option<u64>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    Finish,
-    Reset,
-    /// Leaves it open until all faults are over.
-    Late,
-}
-
-#[derive(Clone, Debug)]
-pub struct FlowPlan {
-    pub at: u64,
-    pub programs: [ProgramPlan; 2],
-    pub refused: bool,
-    /// That side uses the library's flow and a bridge instead of letting the pump carry the socket.
-    pub bridged: [bool; 2],
-}
-
-impl FlowPlan {
-    pub fn both_ways(at: u64, bytes: u64) -> Self {
-        let program = ProgramPlan {
-            bytes,
-            answers: false,
-            piece: 16 << 10,
-            pause: Duration::ZERO,
-            end: Ending::Finish,
-            read: 64 << 10,
-            read_pause: Duration::ZERO,
-            stop_after: None,
-            reset_at: None,
-        };
-        FlowPlan { at, programs: [program.clone(), program], refused: false, bridged: [false; 2] }
-    }
 }
 
 listed! {
@@ -156,9 +110,11 @@ impl Scenario {
         let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(SLOWEST);
         let mut budget = (slowest.as_bits() * 30 / 8).min(768 << 10);
         let rng = &mut seed::stream(seed, "driver flows", 0);
-        let flows = (0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]))
-            .map(|_| draw_flow(rng, &kinds, &mut budget))
-            .collect();
+        let mut flows: Vec<FlowPlan> = Vec::new();
+        for _ in 0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]) {
+            let own = flows.iter().all(|flow| flow.naming != Naming::Own);
+            flows.push(flow::draw_flow(rng, &kinds, &mut budget, own));
+        }
         let rng = &mut seed::stream(seed, "driver script", 0);
         let mut script = Vec::new();
         for kind in &kinds {
@@ -193,61 +149,6 @@ fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
     spec
 }
 
-fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[FaultKind], budget: &mut u64) -> FlowPlan {
-    let mut program = || {
-        let bytes = match rng.random_range(0..8) {
-            0 => 0,
-            1 => 1,
-            _ => log_range(rng, 1, (*budget / 3).max(2)),
-        };
-        *budget = budget.saturating_sub(bytes);
-        let trickles = rng.random_range(0..6) == 0 && bytes < 2_000;
-        let slow = kinds.contains(&FaultKind::SlowReader) && rng.random();
-        let resets = kinds.contains(&FaultKind::LocalReset);
-        let read = if slow {
-            *pick(rng, &[1, 1, 100, 4_096])
-        } else {
-            *pick(rng, &[4_096, 64 << 10, 1 << 20])
-        };
-        ProgramPlan {
-            bytes,
-            answers: rng.random_range(0..4) == 0,
-            piece: if trickles { 1 } else { *pick(rng, &[100, 1_448, 16 << 10, 1 << 20]) },
-            pause: match rng.random_range(0..3) {
-                0 => log_duration(rng, 10, 100_000),
-                _ => Duration::ZERO,
-            },
-            end: match rng.random_range(0..8) {
-                0 => Ending::Late,
-                1 | 2 if resets => Ending::Reset,
-                _ => Ending::Finish,
-            },
-            read,
-            read_pause: if slow { log_duration(rng, 10, 100_000) } else { Duration::ZERO },
-            stop_after: match rng.random_range(0..4) {
-                0 if slow => Some(0),
-                1 if slow => Some(log_range(rng, 1, 256 << 10)),
-                _ => None,
-            },
-            reset_at: (resets && rng.random_range(0..3) == 0).then(|| rng.random_range(0..FAULTS)),
-        }
-    };
-    let mut programs = [program(), program()];
-    if programs.iter().all(|program| program.answers) {
-        programs[0].answers = false;
-    }
-    FlowPlan {
-        at: if rng.random() {
-            rng.random_range(0..FAULTS)
-        } else {
-            rng.random_range(0..FAULTS / 10)
-        },
-        programs,
-        refused: kinds.contains(&FaultKind::TargetRefused) && rng.random_range(0..3) == 0,
-        bridged: [rng.random_range(0..3) == 0, rng.random_range(0..3) == 0],
-    }
-}
-
 fn when(rng: &mut ChaCha8Rng) -> u64 {
     match rng.random_range(0..3) {
         0 => rng.random_range(0..FAULTS),
@@ -269,8 +170,7 @@ fn draw_fault(
     let count = log_range(rng, 1, 20) as u32;
     let after = log_range(rng, 1, 100_000);
     let mut silence = |from, time: u64| {
-        let hit: Vec<usize> = if all { (0..routes).collect() } else { vec![route] };
-        for route in hit {
+        for route in (0..routes).filter(|hit| all || *hit == route) {
             script.push((at, Action::Silence { route, from }));
             if at + time < FAULTS {
                 script.push((at + time, Action::Clear { route }));
@@ -312,11 +212,17 @@ fn draw_fault(
             let specs = [draw_link(rng, lossy), draw_link(rng, lossy)];
             Action::Change { route, specs: Box::new(specs) }
         }
-        // These are in the routes and in the plans of programs.
+        // These are in the routes and in the plans of flows.
         FaultKind::Loss
         | FaultKind::SlowReader
         | FaultKind::LocalReset
-        | FaultKind::TargetRefused => return,
+        | FaultKind::HalfClose
+        | FaultKind::RequestDropped
+        | FaultKind::TargetRefused
+        | FaultKind::TargetDenied
+        | FaultKind::TargetMute
+        | FaultKind::TargetLate
+        | FaultKind::TargetGone => return,
     };
     script.push((at, action));
 }

@@ -34,5 +34,16 @@ listed! {
         Loss,
         SlowReader,
         Change,
+        /// The rules of the server do not allow a target.
+        TargetDenied,
+        TargetMute,
+        /// A target answers after a while, perhaps too late.
+        TargetLate,
+        /// A target accepts, and ends or breaks the connection at once.
+        TargetGone,
+        /// A requested flow is dropped before it has a local pipe.
+        RequestDropped,
+        /// A program ends its direction in the middle of what it had to say.
+        HalfClose,
     }
 }

@@ -60,6 +60,8 @@ pub struct Route {
     pub silent: [bool; 2],
     pub refuse: u32,
     pub close: u32,
+    /// The first SYN takes so many microseconds more.
+    pub late: u64,
     /// The next connection breaks after so many bytes.
     pub cut: VecDeque<(u64, Break)>,
 }
@@ -187,6 +189,7 @@ impl Net {
             silent: [false; 2],
             refuse: 0,
             close: 0,
+            late: 0,
             cut: VecDeque::new(),
         });
         self.routes.len() - 1

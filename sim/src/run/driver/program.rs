@@ -11,11 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use striper_core::Instant;
+use striper_core::{Instant, Reason};
 use striper_runtime::clock::Clock;
-use striper_runtime::{DialError, FlowReport, OpenError, Pipe, Received};
+use striper_runtime::{DialError, FlowEnd, FlowReport, OpenError, Pipe, Received};
 
 /// How often a program that does not read asks whether its connection has broken.
 const CHECK: Duration = Duration::from_millis(50);
@@ -40,13 +40,55 @@ pub struct FlowState {
     pub sides: [Progress; 2],
     pub reports: [Option<FlowReport>; 2],
     pub reported_at: [u64; 2],
+    /// When the client was asked for it.
+    pub asked_at: Option<u64>,
     pub open_error: Option<OpenError>,
-    pub dial_error: Option<DialError>,
+    /// The client dropped its request.
+    pub dropped: bool,
+    pub reach: Reach,
+}
+
+/// How far the server has come with the flow's target.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Reach {
+    /// It has not heard of the flow.
+    #[default]
+    Unheard,
+    Denied,
+    Dialling,
+    Failed(DialError),
+    /// The flow ended before the target had answered.
+    Unwanted,
+    Reached,
+}
+
+impl Reach {
+    /// The reason that the client is to hear, if the target was not reached.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Reach::Denied => Some(Reason::NotAllowed),
+            Reach::Failed(error) => Some(error.reason()),
+            _ => None,
+        }
+    }
 }
 
 impl FlowState {
     pub fn is_complete(&self) -> bool {
         self.sides.iter().all(|side| side.sent_fin && side.got_fin)
+    }
+
+    /// Whether a program, or the client for it, broke it off.
+    pub fn is_broken_off(&self) -> bool {
+        self.dropped || self.sides.iter().any(|side| side.aborted)
+    }
+
+    pub fn hear(&mut self, side: usize, report: FlowReport, now: u64) {
+        if let FlowEnd::NoSession(error) = &report.end {
+            self.open_error = Some(error.clone());
+        }
+        assert!(self.reports[side].is_none(), "flow {}: a second report", self.index);
+        (self.reports[side], self.reported_at[side]) = (Some(report), now);
     }
 
     pub fn is_over(&self) -> bool {
@@ -82,7 +124,9 @@ impl Program {
                     self.abort(&mut pipe);
                     return Poll::Ready(());
                 }
-                let mut waits = Vec::from_iter(reset_at);
+                let finish_at = self.plan.finish_at.map(Instant::from_micros);
+                let finish_at = finish_at.filter(|at| *at > now);
+                let mut waits = Vec::from_iter(reset_at.into_iter().chain(finish_at));
                 let moved = match self.write(&mut pipe, cx, now, &mut write_at, &mut waits) {
                     Ok(moved) => self
                         .read(&mut pipe, cx, now, &mut read_at, &mut waits)
@@ -136,6 +180,12 @@ impl Program {
             let flow = self.flow.borrow();
             (pattern(flow.index, self.side), flow.sides[self.side].clone(), self.eager.get())
         };
+        let left = self.plan.bytes - mine.wrote;
+        let cut = self.plan.finish_at.is_some_and(|at| Instant::from_micros(at) <= now);
+        if cut && left > 0 && !mine.sent_fin {
+            self.net.borrow_mut().note(FaultKind::HalfClose);
+            return self.finish(pipe).map(|()| true);
+        }
         if mine.sent_fin || (self.plan.answers && !mine.got_fin && !eager) {
             return Ok(false);
         }
@@ -143,7 +193,6 @@ impl Program {
             waits.push(*write_at);
             return Ok(false);
         }
-        let left = self.plan.bytes - mine.wrote;
         if left > 0 {
             let piece = if eager { 64 << 10 } else { self.plan.piece };
             let mut data: Bytes = pattern.bytes(mine.wrote, piece.min(left as usize));
@@ -158,16 +207,23 @@ impl Program {
                 self.abort(pipe);
                 Ok(true)
             }
-            Ending::Late | Ending::Finish => {
-                // Before the call: an end that sees the FIN at once must find that it was sent.
-                self.flow.borrow_mut().sides[self.side].sent_fin = true;
-                let Poll::Ready(finished) = pipe.poll_finish(cx) else {
-                    unreachable!("a socket finishes at once")
-                };
-                finished?;
+            Ending::Leave => {
+                self.finish(pipe)?;
+                self.flow.borrow_mut().sides[self.side].aborted = !mine.got_fin;
                 Ok(true)
             }
+            Ending::Late | Ending::Finish => self.finish(pipe).map(|()| true),
         }
+    }
+
+    fn finish(&self, pipe: &mut SimPipe) -> io::Result<()> {
+        // Before the call: an end that sees the FIN at once must find that it was sent.
+        self.flow.borrow_mut().sides[self.side].sent_fin = true;
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(finished) = pipe.poll_finish(&mut cx) else {
+            unreachable!("a socket finishes at once")
+        };
+        finished
     }
 
     fn read(

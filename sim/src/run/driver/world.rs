@@ -9,14 +9,17 @@ mod causes;
 mod faults;
 mod oracles;
 mod processes;
+mod reports;
+mod targets;
 mod tasks;
+mod ways;
 
-use super::draw::{Action, FAULTS, FlowPlan, Manner, Scenario};
+use super::draw::{Action, Answer, FAULTS, FlowPlan, Manner, Naming, RequestPlan, Scenario};
 use super::executor::Executor;
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
 use super::pipe::{SimClock, SimDial, SimListen};
-use super::program::{FlowState, Program, Progress};
+use super::program::{FlowState, Program, Progress, Reach};
 use crate::base::{Rate, micros, seed};
 use crate::net::LinkSpec;
 use causes::Causes;
@@ -49,13 +52,19 @@ const SETTLE: u64 = 75_000_000;
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
-const HARMLESS: [FaultKind; 6] = [
+const HARMLESS: &[FaultKind] = &[
     FaultKind::Stranger,
     FaultKind::LocalReset,
     FaultKind::TargetRefused,
     FaultKind::Loss,
     FaultKind::SlowReader,
     FaultKind::Change,
+    FaultKind::TargetDenied,
+    FaultKind::TargetMute,
+    FaultKind::TargetLate,
+    FaultKind::TargetGone,
+    FaultKind::RequestDropped,
+    FaultKind::HalfClose,
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -65,6 +74,9 @@ pub struct Outcome {
     /// When the programs at both ends of each flow noticed that it broke, in microseconds.
     pub broken_at: Vec<[Option<u64>; 2]>,
     pub over_at: Vec<[Option<u64>; 2]>,
+    /// The reports of each flow, at the client and at the server, if the pump carried it.
+    pub ends: Vec<[Option<FlowEnd>; 2]>,
+    pub reached: Vec<Reach>,
     pub stripes_lost: [u64; 2],
     pub bytes: u64,
     pub polls: u64,
@@ -95,6 +107,8 @@ pub struct World {
     causes: Rc<RefCell<Causes>>,
     eager: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
+    /// The tasks of the client that wait for the early bytes of a program.
+    reading: Rc<Cell<usize>>,
     local_port: usize,
     stripe_port: usize,
     target_port: usize,
@@ -138,6 +152,7 @@ impl World {
             causes: Rc::default(),
             eager: Rc::default(),
             stopped: Default::default(),
+            reading: Rc::default(),
             local_port,
             stripe_port,
             target_port,
@@ -166,7 +181,11 @@ impl World {
         self.run_until(heal, false);
         self.heal();
         // A new connection works, whatever has happened.
-        self.add_flow(FlowPlan::both_ways(heal + 45_000_000, 5_000));
+        let mut plan = FlowPlan::both_ways(heal + 45_000_000, 5_000);
+        if self.flows.borrow().iter().all(|(plan, _)| plan.naming != Naming::Own) {
+            plan.naming = Naming::Own;
+        }
+        self.add_flow(plan);
         let proof = self.flows.borrow().len() - 1;
         self.run_until(heal + RECOVERY, false);
         self.has_recovered();
@@ -181,17 +200,20 @@ impl World {
         if self.scenario.kinds.contains(&FaultKind::Loss) {
             effects.insert(FaultKind::Loss, 1);
         }
-        let sides: Vec<[Progress; 2]> =
-            flows.iter().map(|(_, flow)| flow.borrow().sides.clone()).collect();
+        let states = || flows.iter().map(|(_, flow)| flow.borrow());
+        let sides: Vec<[Progress; 2]> = states().map(|flow| flow.sides.clone()).collect();
         let times = |of: fn(&Progress) -> Option<u64>| -> Vec<[Option<u64>; 2]> {
             sides.iter().map(|pair| pair.each_ref().map(of)).collect()
         };
+        let end = |report: &Option<FlowReport>| report.as_ref().map(|report| report.end.clone());
         let _ = &self.repeat;
         Outcome {
             flows: flows.len() as u64,
-            complete: flows.iter().filter(|(_, flow)| flow.borrow().is_complete()).count() as u64,
+            complete: states().filter(|flow| flow.is_complete()).count() as u64,
             broken_at: times(|side| side.broken_at),
             over_at: times(|side| side.over_at),
+            ends: states().map(|flow| flow.reports.each_ref().map(end)).collect(),
+            reached: states().map(|flow| flow.reach.clone()).collect(),
             stripes_lost,
             bytes: sides.iter().flatten().map(|side| side.read).sum(),
             polls: self.polls,
@@ -226,7 +248,7 @@ impl World {
             let mut net = self.net.borrow_mut();
             let to_client = net.add_route([local.clone(), local.clone()], self.local_port);
             let to_target = net.add_route([local.clone(), local], self.target_port);
-            net.routes[to_target].refuse = if plan.refused { u32::MAX } else { 0 };
+            targets::prepare(&mut net.routes[to_target], plan.answer);
             (to_client, Rc::new(RefCell::new(FlowState { index, ..FlowState::default() })))
         };
         self.flows.borrow_mut().push((plan.clone(), state.clone()));
@@ -243,25 +265,6 @@ impl World {
                     let side = &mut state.borrow_mut().sides[0];
                     (side.over, side.over_at) = (true, Some(clock.now().as_micros()));
                 }
-            }
-        });
-    }
-
-    fn start_targets(&mut self) {
-        let listen = SimListen::new(self.net.clone(), self.target_port);
-        let (net, eager, flows) = (self.net.clone(), self.eager.clone(), self.flows.clone());
-        let (spawn, first) = (self.executors[PROGRAMS].spawner(), self.flow_routes);
-        self.executors[PROGRAMS].spawn(async move {
-            loop {
-                let Ok(pipe) = listen.accept().await else { continue };
-                let number = pipe.number().expect("a connection");
-                let route = net.borrow().route_of(number).expect("a route");
-                let (plan, flow) = flows.borrow()[(route - first) / 2].clone();
-                let again = flow.borrow().sides[1].started;
-                assert!(!again, "flow {} is connected to its target twice", flow.borrow().index);
-                let clock = SimClock { net: net.clone(), process: PROGRAMS };
-                let (plan, eager, net) = (plan.programs[1].clone(), eager.clone(), net.clone());
-                spawn(Box::pin(Program { flow, side: 1, plan, eager, net }.run(pipe, clock)));
             }
         });
     }

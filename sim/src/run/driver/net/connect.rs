@@ -50,6 +50,11 @@ impl Net {
             self.agenda.add(at, Event::Syn(number, tries + 1));
             return;
         }
+        let late = std::mem::take(&mut route.late);
+        if late > 0 {
+            self.agenda.add(self.now + late, Event::Syn(number, tries));
+            return;
+        }
         let port = &mut self.ports[route.listener];
         let back = self.now + route.specs[1].delay_micros();
         if route.refuse > 0 {

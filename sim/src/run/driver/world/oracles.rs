@@ -36,21 +36,7 @@ impl World {
         let causes = self.causes.borrow();
         for (plan, flow) in self.flows.borrow().iter() {
             let flow = flow.borrow();
-            let ended = causes.any_ended(plan.at, flow.broken_at());
-            for (side, report) in flow.reports.iter().enumerate() {
-                let Some(report) = report else { continue };
-                let broken = flow.sides.iter().any(|side| side.aborted);
-                if report.end == FlowEnd::Finished && !broken {
-                    let counts = (plan.programs[side].bytes, plan.programs[1 - side].bytes);
-                    assert_eq!((report.sent, report.received), counts, "the report of {flow:?}");
-                }
-                // A flow that both programs have seen through may be unsettled between the proxies.
-                let ended = causes.any_ended(plan.at, flow.reported_at[side]);
-                assert!(
-                    !matches!(report.end, FlowEnd::Cut(_)) || ended,
-                    "lost without a cause: {flow:?}"
-                );
-            }
+            self.judge_reports(plan, &flow);
             if flow.is_complete() {
                 let otherwise = |(report, at): (&Option<FlowReport>, &u64)| {
                     report.as_ref().is_some_and(|report| report.end != FlowEnd::Finished)
@@ -62,28 +48,14 @@ impl World {
             }
             let index = flow.index;
             assert_ne!(index, proof, "a new connection after all faults does not work: {flow:?}");
-            let by_program = flow.sides.iter().any(|side| side.aborted);
+            let ended = causes.any_ended(plan.at, flow.broken_at());
             let unreachable =
                 flow.open_error.is_some() && causes.any_bare(plan.at, flow.broken_at());
-            let refused = flow.dial_error.as_ref().is_some_and(|error| self.may_fail(plan, error));
+            let failed = self.may_fail(plan, &flow.reach);
             assert!(
-                by_program || ended || unreachable || refused,
+                flow.is_broken_off() || ended || unreachable || failed,
                 "not complete: {flow:#?}\n{plan:#?}"
             );
-        }
-    }
-
-    fn may_fail(&self, plan: &FlowPlan, error: &DialError) -> bool {
-        let mut script = self.scenario.script.iter().map(|(_, action)| action);
-        match error {
-            DialError::Refused => plan.refused,
-            DialError::TimedOut => script.any(|action| {
-                matches!(action, Action::Pause { process: SERVER, .. })
-                    || matches!(action, Action::Jump { process: SERVER, .. })
-            }),
-            DialError::Other(_) => script
-                .any(|action| matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })),
-            _ => false,
         }
     }
 

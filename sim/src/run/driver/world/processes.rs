@@ -1,6 +1,8 @@
 //! The proxies' processes: their starts, their ends and their logs.
 
-use super::tasks::{Proxy, carry_local, connect_targets};
+use super::targets::connect_targets;
+use super::tasks::Proxy;
+use super::ways::carry_local;
 use super::*;
 
 impl World {
@@ -24,6 +26,7 @@ impl World {
                 .expect("settings within their ranges");
             executor.spawn(run);
             let listen = SimListen::new(net, self.local_port);
+            self.reading = Rc::default();
             executor.spawn(carry_local(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
         } else {
@@ -48,6 +51,9 @@ impl World {
             spawn: self.executors[process].spawner(),
             flows: self.flows.clone(),
             first: self.flow_routes,
+            causes: self.causes.clone(),
+            reading: self.reading.clone(),
+            punctual: self.is_punctual(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The tasks around the library, as in the command line program, and strangers.
+//! The tools that the tasks around the library share, and strangers.
 
 use super::*;
 
@@ -9,99 +9,51 @@ pub(super) struct Proxy {
     pub spawn: striper_runtime::local::Spawn,
     pub flows: Flows,
     pub first: usize,
+    pub causes: Rc<RefCell<Causes>>,
+    /// The tasks that wait for the early bytes of a program.
+    pub reading: Rc<Cell<usize>>,
+    /// Its timers are never late.
+    pub punctual: bool,
 }
 
 impl Proxy {
-    fn clock(&self) -> SimClock {
+    pub fn clock(&self) -> SimClock {
         SimClock { net: self.net.clone(), process: self.process }
     }
-}
 
-pub(super) async fn carry_local(proxy: Proxy, listen: SimListen, client: Client) {
-    loop {
-        let Ok(mut pipe) = listen.accept().await else {
-            let clock = proxy.clock();
-            sleep_until(&clock, clock.now() + Duration::from_millis(75)).await;
-            continue;
-        };
-        let route =
-            pipe.number().and_then(|number| proxy.net.borrow().route_of(number)).expect("a route");
-        let index = (route - proxy.first) / 2;
-        let (plan, flow) = proxy.flows.borrow()[index].clone();
-        let (client, clock) = (client.clone(), proxy.clock());
-        let target = Target::Host(HostPort::new("target", u16::try_from(index).unwrap_or(0)));
-        let net = proxy.net.clone();
-        (proxy.spawn)(Box::pin(async move {
-            if plan.bridged[0] {
-                match client.open(target).await {
-                    Ok(mut carried) => {
-                        bridge_in(&clock, &mut pipe, &mut carried, &Legs::default()).await;
-                    }
-                    Err(error) => {
-                        flow.borrow_mut().open_error = Some(error);
-                        pipe.abort();
-                    }
-                }
-            } else {
-                let report = client.carry(target, Box::new(pipe)).await;
-                let mut flow = flow.borrow_mut();
-                if let FlowEnd::NoSession(error) = &report.end {
-                    flow.open_error = Some(error.clone());
-                }
-                flow.reports[0] = Some(report);
-                flow.reported_at[0] = net.borrow().now;
-            }
-        }));
+    pub fn now(&self) -> u64 {
+        self.net.borrow().now
+    }
+
+    pub fn flow(&self, index: usize) -> (FlowPlan, Rc<RefCell<FlowState>>) {
+        self.flows.borrow()[index].clone()
     }
 }
 
-pub(super) async fn connect_targets(proxy: Proxy, server: Server) {
-    loop {
-        let incoming = server.accept().await;
-        let proxy = proxy.clone();
-        let spawn = proxy.spawn.clone();
-        spawn(Box::pin(async move {
-            let Target::Host(target) = incoming.target() else { panic!("no target") };
-            let index = usize::from(target.port);
-            let (plan, flow) = proxy.flows.borrow()[index].clone();
-            let limit = Duration::from_secs(10);
-            let route = proxy.first + 2 * index + 1;
-            match SimDial::connect(proxy.net.clone(), proxy.process, route, limit).await {
-                Ok(mut pipe) if plan.bridged[1] => {
-                    let mut carried = incoming.into_flow();
-                    bridge_in(&proxy.clock(), &mut carried, &mut pipe, &Legs::default()).await;
-                }
-                Ok(pipe) => {
-                    let report = incoming.carry(Box::new(pipe)).await;
-                    let mut flow = flow.borrow_mut();
-                    flow.reports[1] = Some(report);
-                    flow.reported_at[1] = proxy.net.borrow().now;
-                }
-                Err(error) => {
-                    if error == DialError::Refused {
-                        proxy.net.borrow_mut().note(FaultKind::TargetRefused);
-                    }
-                    incoming.refuse(error.reason());
-                    flow.borrow_mut().dial_error = Some(error);
-                }
-            }
-        }));
-    }
+/// The output of the future that is ready first.
+pub(super) async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await
 }
 
 /// The server must get rid of a stranger, which one that `hears` everything notices.
 pub(super) async fn stranger(net: SharedNet, route: usize, manner: Manner, hears: bool) {
     let clock = SimClock { net: net.clone(), process: PROGRAMS };
     let patience = clock.now() + Duration::from_secs(60);
-    let mut call = std::pin::pin!(call(net, route, manner));
-    let mut late = std::pin::pin!(sleep_until(&clock, patience));
-    let over = poll_fn(|cx| {
-        if call.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(true);
-        }
-        late.as_mut().poll(cx).map(|()| false)
-    });
-    assert!(over.await || !hears, "the server keeps a stranger that is {manner:?}");
+    let gone = async {
+        call(net, route, manner).await;
+        true
+    };
+    let late = async {
+        sleep_until(&clock, patience).await;
+        false
+    };
+    let over = either(gone, late).await;
+    assert!(over || !hears, "the server keeps a stranger that is {manner:?}");
 }
 
 async fn call(net: SharedNet, route: usize, manner: Manner) {
