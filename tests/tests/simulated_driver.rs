@@ -354,6 +354,7 @@ fn each_kind_of_target_decides_how_its_flows_end() {
         (Answer::Accepts, FlowEnd::Finished),
         (Answer::Denied, FlowEnd::Refused(Reason::NotAllowed)),
         (Answer::Refuses, FlowEnd::Refused(Reason::ConnectionRefused)),
+        (Answer::Unanswered, FlowEnd::Refused(Reason::Unavailable)),
         (Answer::Never, FlowEnd::Refused(Reason::TimedOut)),
         (Answer::Late(9 * SECOND), FlowEnd::Finished),
         (Answer::Late(11 * SECOND), FlowEnd::Refused(Reason::TimedOut)),

@@ -55,6 +55,8 @@ pub enum Reach {
     #[default]
     Unheard,
     Denied,
+    /// It has dropped the flow.
+    Unanswered,
     Dialling,
     Failed(DialError),
     /// The flow ended before the target had answered.
@@ -67,6 +69,7 @@ impl Reach {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Reach::Denied => Some(Reason::NotAllowed),
+            Reach::Unanswered => Some(Reason::Unavailable),
             Reach::Failed(error) => Some(error.reason()),
             _ => None,
         }

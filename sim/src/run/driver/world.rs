@@ -107,8 +107,8 @@ pub struct World {
     causes: Rc<RefCell<Causes>>,
     eager: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
-    /// The tasks of the client that wait for the early bytes of a program.
-    reading: Rc<Cell<usize>>,
+    /// The tasks of the client that are on their way to ask the library for something.
+    busy: Rc<Cell<usize>>,
     local_port: usize,
     stripe_port: usize,
     target_port: usize,
@@ -152,7 +152,7 @@ impl World {
             causes: Rc::default(),
             eager: Rc::default(),
             stopped: Default::default(),
-            reading: Rc::default(),
+            busy: Rc::default(),
             local_port,
             stripe_port,
             target_port,

@@ -54,6 +54,8 @@ pub enum Answer {
     /// The server must not dial it.
     Denied,
     Refuses,
+    /// The server drops the flow, and has not answered it.
+    Unanswered,
     Never,
     /// Accepts after so many microseconds, if the server still waits.
     Late(u64),
@@ -216,7 +218,10 @@ fn draw_answer(rng: &mut ChaCha8Rng, kinds: &[FaultKind]) -> Answer {
             answers.push(answer);
         }
     }
-    *pick(rng, &answers)
+    match *pick(rng, &answers) {
+        Answer::Refuses if rng.random_range(0..3) == 0 => Answer::Unanswered,
+        answer => answer,
+    }
 }
 
 fn draw_request(rng: &mut ChaCha8Rng, kinds: &[FaultKind], program: &ProgramPlan) -> RequestPlan {

@@ -83,8 +83,8 @@ impl World {
         }
         if self.stopped[process].get() {
             let tasks = self.executors[process].tasks();
-            let reading = if process == CLIENT { self.reading.get() } else { 0 };
-            assert_eq!(tasks, 1 + reading, "tasks of a stopped proxy, process {process}");
+            let busy = if process == CLIENT { self.busy.get() } else { 0 };
+            assert_eq!(tasks, 1 + busy, "tasks of a stopped proxy, process {process}");
             self.kill(process, false);
             self.start(process);
         } else {

@@ -26,7 +26,7 @@ impl World {
                 .expect("settings within their ranges");
             executor.spawn(run);
             let listen = SimListen::new(net, self.local_port);
-            self.reading = Rc::default();
+            self.busy = Rc::default();
             executor.spawn(carry_local(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
         } else {
@@ -52,7 +52,7 @@ impl World {
             flows: self.flows.clone(),
             first: self.flow_routes,
             causes: self.causes.clone(),
-            reading: self.reading.clone(),
+            busy: self.busy.clone(),
             punctual: self.is_punctual(),
         }
     }

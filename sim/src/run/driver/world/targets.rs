@@ -95,7 +95,7 @@ pub(super) fn prepare(route: &mut crate::run::driver::net::Route, answer: Answer
         Answer::Refuses => route.refuse = u32::MAX,
         Answer::Never => route.silent = [true; 2],
         Answer::Late(after) => route.late = after,
-        Answer::Accepts | Answer::Denied | Answer::Resets | Answer::Ends => {}
+        Answer::Accepts | Answer::Denied | Answer::Unanswered | Answer::Resets | Answer::Ends => {}
     }
 }
 
@@ -123,6 +123,11 @@ async fn connect(proxy: Proxy, rules: Rc<Rules>, mut incoming: Incoming) {
     };
     assert_eq!(index, asked, "{target:?} leads to another target");
     assert_ne!(plan.answer, Answer::Denied, "dialled and not allowed: {target:?}");
+    if plan.answer == Answer::Unanswered {
+        proxy.net.borrow_mut().note(FaultKind::TargetRefused);
+        flow.borrow_mut().reach = Reach::Unanswered;
+        return;
+    }
     flow.borrow_mut().reach = Reach::Dialling;
     match plan.answer {
         Answer::Never => proxy.net.borrow_mut().note(FaultKind::TargetMute),

@@ -10,8 +10,8 @@ pub(super) struct Proxy {
     pub flows: Flows,
     pub first: usize,
     pub causes: Rc<RefCell<Causes>>,
-    /// The tasks that wait for the early bytes of a program.
-    pub reading: Rc<Cell<usize>>,
+    /// The tasks that are on their way to ask the library for something.
+    pub busy: Rc<Cell<usize>>,
     /// Its timers are never late.
     pub punctual: bool,
 }

@@ -65,9 +65,9 @@ async fn carry_requested(
 ) {
     let (_, flow) = proxy.flow(index);
     let clock = proxy.clock();
-    proxy.reading.set(proxy.reading.get() + 1);
+    proxy.busy.set(proxy.busy.get() + 1);
     let early = recv_early(&mut pipe, plan.early).await;
-    proxy.reading.set(proxy.reading.get() - 1);
+    proxy.busy.set(proxy.busy.get() - 1);
     let Some(early) = early else { return };
     flow.borrow_mut().asked_at = Some(proxy.now());
     let mut requested = client.request(target, early.freeze());
@@ -92,11 +92,13 @@ async fn carry_requested(
         }
     }
     let joins = clock.now() + plan.dawdle;
-    if until.is_some_and(|until| until < joins) {
-        sleep_until(&clock, until.unwrap_or(joins)).await;
+    let drops = until.is_some_and(|until| until < joins);
+    proxy.busy.set(proxy.busy.get() + 1);
+    sleep_until(&clock, until.map_or(joins, |until| until.min(joins))).await;
+    proxy.busy.set(proxy.busy.get() - 1);
+    if drops {
         return drop_request(&proxy, &flow);
     }
-    sleep_until(&clock, joins).await;
     let report = requested.carry(Box::new(pipe)).await;
     flow.borrow_mut().hear(0, report, proxy.now());
 }
