@@ -145,6 +145,7 @@ impl Flows {
     pub(crate) fn join(&mut self, token: Token, local: Box<dyn Pipe>, base: &mut Base) {
         if let Some(end) = self.ends.get_mut(&token) {
             end.join(local);
+            self.unwatched = true;
             base.agenda.unwritten(token);
             base.agenda.again(token);
             base.agenda.wake();
@@ -559,6 +560,26 @@ mod tests {
         let got = program.poll_recv(&mut cx, 100);
         assert!(matches!(got, Poll::Ready(Ok(Received::Chunk(chunk))) if chunk == "answer"));
         drop(reported);
+    }
+
+    #[test]
+    fn a_local_pipe_that_joins_while_its_flow_waits_is_asked_whether_it_has_broken() {
+        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
+        let ((accepted, _accepted), (report, mut reported)) = (oneshot(), oneshot());
+        let from = Origin::Early(Bytes::new(), accepted);
+        let (wanted, stripes) = (Wanted { from, opened: None, report }, Stripes::default());
+        let token = flows.add(&Target::Default, wanted, &stripes, &mut base);
+        let now = base.engine.now();
+        flows.wait(token, now + Duration::from_secs(10), &mut base);
+        let first = flows.next_sweep(now).unwrap();
+        flows.sweep(first, &stripes, &mut base);
+        let (local, program) = memory_pipe();
+        flows.join(token, Box::new(local), &mut base);
+        drop(program);
+        let next = flows.next_sweep(first).expect("it is asked");
+        flows.sweep(next, &stripes, &mut base);
+        let end = reported.try_take().map(|report: FlowReport| report.end);
+        assert_eq!(end, Some(FlowEnd::Reset(Reason::Aborted)));
     }
 
     #[test]
