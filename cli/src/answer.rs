@@ -30,6 +30,7 @@ pub(crate) fn answer(
         let Some((incoming, pipe, name)) = begun.await else { return };
         let report = incoming.carry(pipe).await;
         told.ended(&name, entry.number, &report);
+        drop(entry);
     }
 }
 

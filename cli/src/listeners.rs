@@ -209,7 +209,10 @@ impl Listeners {
         self.told.opened(&name, &fields);
         let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
         let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe), addresses));
-        let carry = async move { told.ended(&name, entry.number, &carried.await) };
+        let carry = async move {
+            told.ended(&name, entry.number, &carried.await);
+            drop(entry);
+        };
         self.ex.spawn(carry).detach();
     }
 }

@@ -122,7 +122,7 @@ fn a_listener_closes_when_either_side_stops() {
         let (program, target) = (connect(listen), origin.accept());
         let stopping = if stops == "client" { &mut client } else { &mut server };
         stopping.terminate();
-        stopping.wait_for("stopping");
+        assert_eq!(stopping.wait_for("stopping").number("connections"), 1, "{stops}");
         server.wait_for("listener_ended");
         assert!(try_connect(listen).is_err(), "{stops}");
         exchange(&program, &target, 0..1000);
