@@ -3,6 +3,7 @@
 use crate::args::{KeyOptions, Options, Way};
 use crate::failure::{Failure, code};
 use crate::log::Log;
+use crate::lookups::Lookups;
 use crate::service::{self, Connections};
 use crate::signals::Stop;
 use crate::ways::{Door, Inside, ProxyUsers, stdio};
@@ -60,7 +61,8 @@ pub(crate) async fn run(
     });
     let told = events::Connections::new(log, events::LINES);
     let proxies = options.accept_proxy_protocol.as_slice().into();
-    let inside = Inside { ex: ex.clone(), told, client, connections, proxies };
+    let lookups = Lookups::new(ex);
+    let inside = Inside { ex: ex.clone(), told, client, connections, lookups, proxies };
     let code = match stdio {
         Some(target) => carry_stdio(log, &mut stop, &inside.client, target).await?,
         None => serve(log, &mut stop, options, doors, inside).await,

@@ -19,6 +19,7 @@ mod keys;
 mod listeners;
 mod live;
 mod log;
+mod lookups;
 mod output;
 mod policy;
 mod reach;

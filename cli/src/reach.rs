@@ -1,34 +1,24 @@
 //! The targets that a server connects flows to: its own, and those that clients may name.
 
 use crate::clock;
+use crate::lookups::Lookups;
 use crate::policy::Policy;
 use crate::service::within;
 use async_net::unix::UnixStream;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::keys::PublicKey;
-use striper_runtime::local::Executor;
 use striper_runtime::ways::proxy_protocol::{self, Version};
 use striper_runtime::{
     Denied, DialError, HostPort, Opening, Pipe, PipeExt, StreamPipe, Target, dial_addresses,
-    dial_tcp, resolve_host,
 };
-
-/// The most look-ups of names at a time, and of these for one key. Each keeps a thread busy until
-/// the resolver has answered, and the system has 500 of these for all.
-const LOOKUPS: usize = 256;
-const LOOKUPS_OF_A_KEY: usize = 64;
 
 /// The targets that a server may reach, and the time that this may take.
 pub(crate) struct Reach {
-    pub ex: Executor,
     /// The target of flows that name none.
     pub own: Option<HostPort>,
     pub policy: Policy,
@@ -36,38 +26,6 @@ pub(crate) struct Reach {
     pub lookups: Lookups,
     /// Connections to targets begin with a header of this version.
     pub proxy_protocol: Option<Version>,
-}
-
-/// The look-ups under way, of each key. Clones are the same.
-#[derive(Clone, Default)]
-pub(crate) struct Lookups(Rc<RefCell<BTreeMap<String, usize>>>);
-
-/// One look-up, until this is dropped.
-struct Lookup {
-    all: Lookups,
-    whose: String,
-}
-
-impl Lookups {
-    fn begin(&self, whose: &str) -> Option<Lookup> {
-        let mut keys = self.0.borrow_mut();
-        let own = keys.get(whose).copied().unwrap_or_default();
-        if own >= LOOKUPS_OF_A_KEY || keys.values().sum::<usize>() >= LOOKUPS {
-            return None;
-        }
-        keys.insert(whose.to_owned(), own + 1);
-        Some(Lookup { all: self.clone(), whose: whose.to_owned() })
-    }
-}
-
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        let mut keys = self.all.0.borrow_mut();
-        let left = keys.remove(&self.whose).unwrap_or_default().saturating_sub(1);
-        if left > 0 {
-            keys.insert(std::mem::take(&mut self.whose), left);
-        }
-    }
 }
 
 /// The client that asks for a target.
@@ -90,8 +48,6 @@ pub(crate) enum Unreached {
     /// The server has no target of its own.
     NoTarget,
     Denied(Denied),
-    /// Too many names are being looked up.
-    Crowded,
     Dial(DialError),
 }
 
@@ -100,7 +56,6 @@ impl fmt::Display for Unreached {
         match self {
             Unreached::NoTarget => f.write_str("the client names no target, and there is no other"),
             Unreached::Denied(denied) => write!(f, "not allowed: {denied}"),
-            Unreached::Crowded => f.write_str("too many names are being looked up for this client"),
             Unreached::Dial(error) => error.fmt(f),
         }
     }
@@ -118,7 +73,6 @@ impl Unreached {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Unreached::NoTarget | Unreached::Denied(_) => Reason::NotAllowed,
-            Unreached::Crowded => Reason::Unavailable,
             Unreached::Dial(error) => error.reason(),
         }
     }
@@ -155,8 +109,7 @@ impl Reach {
     async fn dial(&self, target: &Target, client: Asking<'_>) -> Result<Reached, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
-                let pipe = dial_tcp(own, self.limit).await.map_err(Unreached::Dial)?;
-                return Ok(Reached { pipe: Box::new(pipe), rule: None });
+                return dial_host(own, &self.lookups, client.name, self.limit).await;
             }
             (Target::Unix(path), _) => return self.dial_unix(path, client).await,
             (Target::Host(asked), _) => asked,
@@ -164,7 +117,8 @@ impl Reach {
         };
         self.policy.of(client.key).may_resolve(asked).map_err(Unreached::Denied)?;
         let begun = clock::now();
-        let addresses = self.look_up(asked, client.name).await?;
+        let addresses = self.lookups.resolve(asked, client.name, self.limit).await;
+        let addresses = addresses.map_err(Unreached::Dial)?;
         let (allowed, rules) = self.allowed(asked, &addresses, client)?;
         let left = self.limit.saturating_sub(clock::now().duration_since(begun));
         let pipe = dial_addresses(allowed.clone(), left).await.map_err(Unreached::Dial)?;
@@ -181,23 +135,6 @@ impl Reach {
         let rule = rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?.to_string();
         let pipe = dial_path(path, self.limit).await.map_err(Unreached::Dial)?;
         Ok(Reached { pipe, rule: Some(rule) })
-    }
-
-    /// A look-up goes on when its time is over, and counts until it has ended.
-    async fn look_up(&self, asked: &HostPort, whose: &str) -> Result<Vec<SocketAddr>, Unreached> {
-        if let Ok(address) = asked.host.parse() {
-            return Ok(vec![SocketAddr::new(address, asked.port)]);
-        }
-        let lookup = self.lookups.begin(whose).ok_or(Unreached::Crowded)?;
-        let (found, addresses) = smol::channel::bounded(1);
-        let asked = asked.clone();
-        let look_up = async move {
-            let _ = found.try_send(resolve_host(&asked).await);
-            drop(lookup);
-        };
-        self.ex.spawn(look_up).detach();
-        let addresses = within(self.limit, addresses.recv()).await.and_then(Result::ok);
-        addresses.unwrap_or(Err(DialError::TimedOut)).map_err(Unreached::Dial)
     }
 
     /// The addresses that are allowed, and the rule for each.
@@ -226,15 +163,32 @@ impl Reach {
 }
 
 /// Connects to a target that this side's user has named. No rule is about it.
-pub(crate) async fn dial_own(target: &Target, limit: Duration) -> Result<Reached, Unreached> {
-    let pipe = match target {
-        Target::Host(host) => {
-            dial_tcp(host, limit).await.map(|pipe| Box::new(pipe) as Box<dyn Pipe>)
+pub(crate) async fn dial_own(
+    target: &Target,
+    lookups: &Lookups,
+    limit: Duration,
+) -> Result<Reached, Unreached> {
+    match target {
+        Target::Host(host) => dial_host(host, lookups, "", limit).await,
+        Target::Unix(path) => {
+            let pipe = dial_path(path, limit).await.map_err(Unreached::Dial)?;
+            Ok(Reached { pipe, rule: None })
         }
-        Target::Unix(path) => dial_path(path, limit).await,
-        _ => return Err(Unreached::NoTarget),
-    };
-    Ok(Reached { pipe: pipe.map_err(Unreached::Dial)?, rule: None })
+        _ => Err(Unreached::NoTarget),
+    }
+}
+
+async fn dial_host(
+    host: &HostPort,
+    lookups: &Lookups,
+    whose: &str,
+    limit: Duration,
+) -> Result<Reached, Unreached> {
+    let begun = clock::now();
+    let addresses = lookups.resolve(host, whose, limit).await.map_err(Unreached::Dial)?;
+    let left = limit.saturating_sub(clock::now().duration_since(begun));
+    let pipe = dial_addresses(addresses, left).await.map_err(Unreached::Dial)?;
+    Ok(Reached { pipe: Box::new(pipe), rule: None })
 }
 
 async fn dial_path(path: &str, limit: Duration) -> Result<Box<dyn Pipe>, DialError> {
@@ -252,21 +206,6 @@ fn is_own(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_key_leaves_look_ups_to_others() {
-        let lookups = Lookups::default();
-        let mut kept: Vec<_> = (0..LOOKUPS_OF_A_KEY).filter_map(|_| lookups.begin("a")).collect();
-        assert_eq!((kept.len(), lookups.begin("a").is_none()), (LOOKUPS_OF_A_KEY, true));
-        for key in ["b", "c", "d"] {
-            kept.extend((0..LOOKUPS_OF_A_KEY).filter_map(|_| lookups.begin(key)));
-        }
-        assert_eq!((kept.len(), lookups.begin("e").is_none()), (LOOKUPS, true));
-        kept.remove(0);
-        assert!(lookups.begin("a").is_some());
-        drop(kept);
-        assert!(lookups.0.borrow().is_empty());
-    }
 
     #[test]
     fn the_addresses_of_this_machine_are_known() {

@@ -6,8 +6,9 @@ use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::Log;
+use crate::lookups::Lookups;
 use crate::policy::Policy;
-use crate::reach::{Asking, Lookups, Reach};
+use crate::reach::{Asking, Reach};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
@@ -48,11 +49,10 @@ pub(crate) async fn run(
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
     let server = server.map_err(|error| Failure::setting(&error))?;
     let reach = Reach {
-        ex: ex.clone(),
         own: target.cloned(),
         policy: policy.clone(),
         limit: options.connect_timeout,
-        lookups: Lookups::default(),
+        lookups: Lookups::new(ex),
         proxy_protocol: options.proxy_protocol,
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);

@@ -14,8 +14,9 @@ use crate::args::Options;
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::{Log, Verbosity};
+use crate::lookups::Lookups;
 use crate::policy::Policy;
-use crate::reach::{Lookups, Reach};
+use crate::reach::Reach;
 use crate::service::{Connections, within};
 use crate::ways::{Door, Inside};
 use crate::{client, clock, events, server, units};
@@ -241,15 +242,9 @@ impl<'a> Stage<'a> {
         let target = HostPort::from(origin.address);
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
-        let (policy, lookups) = (Policy::new(Rules::default(), None), Lookups::default());
-        let reach = Rc::new(Reach {
-            ex: ex.clone(),
-            own: Some(target),
-            policy,
-            limit,
-            lookups,
-            proxy_protocol: None,
-        });
+        let (policy, lookups) = (Policy::new(Rules::default(), None), Lookups::new(ex));
+        let reach =
+            Rc::new(Reach { own: Some(target), policy, limit, lookups, proxy_protocol: None });
         let listeners = Listeners {
             ex: ex.clone(),
             told,
@@ -281,6 +276,7 @@ impl<'a> Stage<'a> {
         let client = Client::start(self.ex, options, Some(events));
         let client = client.map_err(|error| Failure::setting(&error))?;
         let inside = Inside {
+            lookups: Lookups::new(self.ex),
             ex: self.ex.clone(),
             told: events::Connections::new(self.log, events::LINES),
             client: client.clone(),

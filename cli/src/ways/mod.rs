@@ -12,6 +12,7 @@ mod users;
 use crate::args::{Place, Way};
 use crate::events;
 use crate::failure::Failure;
+use crate::lookups::Lookups;
 use crate::service::{Connections, Entry};
 use arrival::Arrival;
 use ipnet::IpNet;
@@ -34,6 +35,8 @@ pub(crate) struct Inside {
     pub told: events::Connections,
     pub client: Client,
     pub connections: Connections,
+    /// For names of this side's targets.
+    pub lookups: Lookups,
     /// Connections to TCP ports from these addresses begin with a header of the PROXY protocol.
     pub proxies: Rc<[IpNet]>,
 }

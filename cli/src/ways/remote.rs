@@ -70,14 +70,14 @@ impl RemoteDoor {
         there: SocketAddr,
     ) -> impl Future<Output = ()> + use<> {
         let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
-        let number = entry.number;
+        let (number, lookups) = (entry.number, inside.lookups.clone());
         let from = incoming.opening().program.map(|program| program.source().to_string());
         let from = from.unwrap_or_default();
         let name = format!("connection {number} from {from} at the server's {there} to {target}");
         let numbered = vec![("connection", number.into()), ("from", from.into())];
         let fields = [numbered, self.fields(there)].concat();
         let asked = Asked { told: inside.told.clone(), incoming, name, fields };
-        answer(asked, entry, async move { reach::dial_own(&target, limit).await })
+        answer(asked, entry, async move { reach::dial_own(&target, &lookups, limit).await })
     }
 
     fn fields(&self, there: SocketAddr) -> Vec<(&'static str, crate::log::Value)> {
