@@ -5,7 +5,7 @@
 
 mod flow;
 
-pub use flow::{Answer, Ending, FlowPlan, Naming, ProgramPlan, RequestPlan};
+pub use flow::{Answer, Ending, FlowPlan, Naming, ProgramPlan, RequestPlan, ReversePlan};
 
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
@@ -18,6 +18,8 @@ use striper_core::SchedulerKind::{Earliest, RoundRobin, UntilCongested};
 use striper_core::{Config, limits::FLOW_FLOOR};
 
 const SLOWEST: Rate = Rate::bits(1_000);
+/// The most listeners of a world, beside one for the end.
+const LISTENERS: usize = 3;
 /// The time until which faults begin, in microseconds.
 pub const FAULTS: u64 = 20_000_000;
 
@@ -113,7 +115,8 @@ impl Scenario {
         let mut flows: Vec<FlowPlan> = Vec::new();
         for _ in 0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]) {
             let own = flows.iter().all(|flow| flow.naming != Naming::Own);
-            flows.push(flow::draw_flow(rng, &kinds, &mut budget, own));
+            let listens = flows.iter().filter(|flow| flow.reverse.is_some()).count() < LISTENERS;
+            flows.push(flow::draw_flow(rng, &kinds, &mut budget, [own, listens]));
         }
         let rng = &mut seed::stream(seed, "driver script", 0);
         let mut script = Vec::new();
@@ -167,8 +170,7 @@ fn draw_fault(
     let process = *pick(rng, &[CLIENT, SERVER]);
     let from = *pick(rng, &[[true, true], [true, false], [false, true]]);
     let one = *pick(rng, &[[true, false], [false, true]]);
-    let count = log_range(rng, 1, 20) as u32;
-    let after = log_range(rng, 1, 100_000);
+    let (count, after) = (log_range(rng, 1, 20) as u32, log_range(rng, 1, 100_000));
     let mut silence = |from, time: u64| {
         for route in (0..routes).filter(|hit| all || *hit == route) {
             script.push((at, Action::Silence { route, from }));
@@ -218,6 +220,7 @@ fn draw_fault(
         | FaultKind::LocalReset
         | FaultKind::HalfClose
         | FaultKind::RequestDropped
+        | FaultKind::ListenerDropped
         | FaultKind::TargetRefused
         | FaultKind::TargetDenied
         | FaultKind::TargetMute

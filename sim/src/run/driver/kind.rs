@@ -45,5 +45,7 @@ listed! {
         RequestDropped,
         /// A program ends its direction in the middle of what it had to say.
         HalfClose,
+        /// A side drops a listener of the server that it still wants.
+        ListenerDropped,
     }
 }

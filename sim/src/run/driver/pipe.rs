@@ -149,8 +149,12 @@ impl SimListen {
     }
 
     pub async fn accept(&self) -> io::Result<SimPipe> {
-        let conn = poll_fn(|cx| self.net.borrow_mut().poll_accept(self.port, cx)).await?;
-        Ok(SimPipe::new(self.net.clone(), conn, 1))
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<SimPipe>> {
+        let accepted = self.net.borrow_mut().poll_accept(self.port, cx);
+        accepted.map_ok(|conn| SimPipe::new(self.net.clone(), conn, 1))
     }
 }
 

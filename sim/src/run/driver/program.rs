@@ -45,6 +45,12 @@ pub struct FlowState {
     pub open_error: Option<OpenError>,
     /// The client dropped its request.
     pub dropped: bool,
+    /// The server's port for it, if it comes from there.
+    pub door: Option<usize>,
+    /// How often the server has listened for it.
+    pub listened: u64,
+    /// The listener for it has ended, for whatever reason.
+    pub listener_ended: bool,
     pub reach: Reach,
 }
 

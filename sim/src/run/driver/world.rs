@@ -6,6 +6,7 @@
 //! something that the scenario did. Nothing is left behind.
 
 mod causes;
+mod doors;
 mod faults;
 mod oracles;
 mod processes;
@@ -14,7 +15,9 @@ mod targets;
 mod tasks;
 mod ways;
 
-use super::draw::{Action, Answer, FAULTS, FlowPlan, Manner, Naming, RequestPlan, Scenario};
+use super::draw::{
+    Action, Answer, FAULTS, FlowPlan, Manner, Naming, RequestPlan, ReversePlan, Scenario,
+};
 use super::executor::Executor;
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
@@ -50,6 +53,8 @@ const RECOVERY: u64 = 44_000_000;
 /// The time that stopped sessions may linger, in microseconds: the resume limit and a little more.
 const SETTLE: u64 = 75_000_000;
 const CONNECT: Duration = Duration::from_secs(30);
+/// The time until a program dials a listener again that is not there.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
 const HARMLESS: &[FaultKind] = &[
@@ -65,6 +70,7 @@ const HARMLESS: &[FaultKind] = &[
     FaultKind::TargetGone,
     FaultKind::RequestDropped,
     FaultKind::HalfClose,
+    FaultKind::ListenerDropped,
 ];
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -77,6 +83,8 @@ pub struct Outcome {
     /// The reports of each flow, at the client and at the server, if the pump carried it.
     pub ends: Vec<[Option<FlowEnd>; 2]>,
     pub reached: Vec<Reach>,
+    /// How often the server has listened for each flow.
+    pub listened: Vec<u64>,
     pub stripes_lost: [u64; 2],
     pub bytes: u64,
     pub polls: u64,
@@ -106,6 +114,10 @@ pub struct World {
     flows: Flows,
     causes: Rc<RefCell<Causes>>,
     eager: Rc<Cell<bool>>,
+    /// The listeners that the server has for the client.
+    doors: doors::Doors,
+    /// Listeners are to end.
+    closing: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
     /// The tasks of the client that are on their way to ask the library for something.
     busy: Rc<Cell<usize>>,
@@ -151,6 +163,8 @@ impl World {
             flows: Rc::default(),
             causes: Rc::default(),
             eager: Rc::default(),
+            doors: Rc::default(),
+            closing: Rc::default(),
             stopped: Default::default(),
             busy: Rc::default(),
             local_port,
@@ -185,12 +199,18 @@ impl World {
         if self.flows.borrow().iter().all(|(plan, _)| plan.naming != Naming::Own) {
             plan.naming = Naming::Own;
         }
+        let proofs = self.flows.borrow().len()..;
         self.add_flow(plan);
-        let proof = self.flows.borrow().len() - 1;
+        if self.scenario.flows.iter().any(|plan| plan.reverse.is_some()) {
+            let mut plan = FlowPlan::both_ways(heal + 45_000_000, 5_000);
+            plan.reverse = Some(ReversePlan { lives: [None; 2] });
+            self.add_flow(plan);
+        }
         self.run_until(heal + RECOVERY, false);
         self.has_recovered();
         self.run_until(self.deadline(heal), true);
-        self.judge(proof);
+        self.judge(proofs);
+        self.close_doors();
         let stripes_lost = self.causes.borrow().lost;
         self.settle();
         self.stop();
@@ -214,6 +234,7 @@ impl World {
             over_at: times(|side| side.over_at),
             ends: states().map(|flow| flow.reports.each_ref().map(end)).collect(),
             reached: states().map(|flow| flow.reach.clone()).collect(),
+            listened: states().map(|flow| flow.listened).collect(),
             stripes_lost,
             bytes: sides.iter().flatten().map(|side| side.read).sum(),
             polls: self.polls,
@@ -246,17 +267,27 @@ impl World {
         };
         let (to_client, state) = {
             let mut net = self.net.borrow_mut();
-            let to_client = net.add_route([local.clone(), local.clone()], self.local_port);
+            let door = plan.reverse.is_some().then(|| net.add_port(SERVER));
+            let port = door.unwrap_or(self.local_port);
+            let to_client = net.add_route([local.clone(), local.clone()], port);
             let to_target = net.add_route([local.clone(), local], self.target_port);
             targets::prepare(&mut net.routes[to_target], plan.answer);
-            (to_client, Rc::new(RefCell::new(FlowState { index, ..FlowState::default() })))
+            (to_client, Rc::new(RefCell::new(FlowState { index, door, ..FlowState::default() })))
         };
         self.flows.borrow_mut().push((plan.clone(), state.clone()));
+        self.start_listener(index);
         let (net, eager) = (self.net.clone(), self.eager.clone());
         self.executors[PROGRAMS].spawn(async move {
             let clock = SimClock { net: net.clone(), process: PROGRAMS };
             sleep_until(&clock, striper_core::Instant::from_micros(plan.at)).await;
-            match SimDial::connect(net.clone(), PROGRAMS, to_client, CONNECT).await {
+            let mut dialled = SimDial::connect(net.clone(), PROGRAMS, to_client, CONNECT).await;
+            let patience = clock.now() + CONNECT;
+            while plan.reverse.is_some() && dialled.is_err() && clock.now() < patience {
+                // The listener may come, or come back.
+                sleep_until(&clock, clock.now() + RETRY).await;
+                dialled = SimDial::connect(net.clone(), PROGRAMS, to_client, CONNECT).await;
+            }
+            match dialled {
                 Ok(pipe) => {
                     let plan = plan.programs[0].clone();
                     Program { flow: state, side: 0, plan, eager, net }.run(pipe, clock).await;

@@ -78,12 +78,21 @@ pub struct RequestPlan {
     pub patience: Option<Duration>,
 }
 
+/// A flow whose program is on the side of the server, at a listener that the client asks for.
+#[derive(Clone, Debug)]
+pub struct ReversePlan {
+    /// The client, and the server, drop the listener after it has been there for so long.
+    pub lives: [Option<Duration>; 2],
+}
+
 #[derive(Clone, Debug)]
 pub struct FlowPlan {
     pub at: u64,
     pub naming: Naming,
     pub answer: Answer,
     pub request: Option<RequestPlan>,
+    /// The first program dials the server's side.
+    pub reverse: Option<ReversePlan>,
     pub programs: [ProgramPlan; 2],
     /// That side uses the library's flow and a bridge instead of letting the pump carry the socket.
     /// Has no effect on a request.
@@ -109,6 +118,7 @@ impl FlowPlan {
             naming: Naming::Host,
             answer: Answer::Accepts,
             request: None,
+            reverse: None,
             programs: [program.clone(), program],
             bridged: [false; 2],
         }
@@ -116,12 +126,12 @@ impl FlowPlan {
 }
 
 /// Draws a flow, which takes its bytes from the budget. `own` says that the server's own target is
-/// still free.
+/// still free, and `listens` that another listener may be asked for.
 pub(super) fn draw_flow(
     rng: &mut ChaCha8Rng,
     kinds: &[FaultKind],
     budget: &mut u64,
-    own: bool,
+    [own, listens]: [bool; 2],
 ) -> FlowPlan {
     let at = match rng.random() {
         true => rng.random_range(0..FAULTS),
@@ -147,7 +157,15 @@ pub(super) fn draw_flow(
     }
     let request = (rng.random_range(0..3) == 0).then(|| draw_request(rng, kinds, &programs[0]));
     let bridged = [rng.random_range(0..3) == 0, rng.random_range(0..3) == 0];
-    FlowPlan { at, naming, answer, request, programs, bridged }
+    let reverse = (listens && rng.random_range(0..4) == 0).then(|| draw_reverse(rng, kinds));
+    let naming = if reverse.is_some() { Naming::Host } else { naming };
+    FlowPlan { at, naming, answer, request, reverse, programs, bridged }
+}
+
+fn draw_reverse(rng: &mut ChaCha8Rng, kinds: &[FaultKind]) -> ReversePlan {
+    let drops = kinds.contains(&FaultKind::ListenerDropped);
+    let mut life = || (drops && rng.random()).then(|| log_duration(rng, 1_000, 10_000_000));
+    ReversePlan { lives: [life(), life()] }
 }
 
 fn draw_program(

@@ -21,6 +21,7 @@ impl World {
                 .collect();
             let mut options = ClientOptions::new(servers);
             options.session = session;
+            options.listens = true;
             let dial = Rc::new(SimDial { net: net.clone(), process });
             let (client, run) = Client::start_in(clock, dial, entropy, options, Some(events))
                 .expect("settings within their ranges");
@@ -29,7 +30,11 @@ impl World {
             self.busy = Rc::default();
             executor.spawn(carry_local(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
+            for index in 0..self.flows.borrow().len() {
+                self.start_listener(index);
+            }
         } else {
+            self.doors = Rc::default();
             let listen = Box::new(SimListen::new(net, self.stripe_port));
             let mut options = ServerOptions::default();
             options.session = session;
@@ -53,7 +58,10 @@ impl World {
             first: self.flow_routes,
             causes: self.causes.clone(),
             busy: self.busy.clone(),
-            punctual: self.is_punctual(),
+            doors: self.doors.clone(),
+            eager: self.eager.clone(),
+            closing: self.closing.clone(),
+            punctual: self.is_punctual(process),
         }
     }
 

@@ -13,22 +13,23 @@ const LATE: u64 = 1_000_000;
 impl Proxy {
     /// The server has heard of a flow: once, somebody has asked for it, and not too long ago.
     pub(super) fn heard(&self, index: usize) {
-        let (_, flow) = self.flow(index);
+        let (plan, flow) = self.flow(index);
         let flow = flow.borrow();
         assert_eq!(flow.reach, Reach::Unheard, "heard of twice: {flow:?}");
         let Some(asked_at) = flow.asked_at else { panic!("nobody has asked for it: {flow:?}") };
         let until = asked_at + WAIT + LATE;
-        let bare = self.punctual && self.causes.borrow().is_bare_throughout(asked_at, until);
+        let waits = self.punctual && plan.reverse.is_none();
+        let bare = waits && self.causes.borrow().is_bare_throughout(asked_at, until);
         assert!(!bare, "opened after the client has waited too long: {flow:?}");
     }
 }
 
 impl World {
-    /// Whether no clock of the client jumps and its process never stands still.
-    pub(super) fn is_punctual(&self) -> bool {
+    /// Whether no clock of a process jumps and it never stands still.
+    pub(super) fn is_punctual(&self, of: usize) -> bool {
         let mut script = self.scenario.script.iter().map(|(_, action)| action);
         !script.any(|action| match action {
-            Action::Pause { process, .. } | Action::Jump { process, .. } => *process == CLIENT,
+            Action::Pause { process, .. } | Action::Jump { process, .. } => *process == of,
             _ => false,
         })
     }
@@ -68,18 +69,22 @@ impl World {
             FlowEnd::Reset(Reason::Aborted) => flow.is_broken_off() || ended,
             FlowEnd::Reset(_) | FlowEnd::Cut(_) => ended,
             FlowEnd::Refused(reason) if side == CLIENT => {
-                flow.reach.reason() == Some(*reason) || (*reason == Reason::Unavailable && ended)
+                let listener_ended = flow.listener_ended && flow.reach == Reach::Unheard;
+                flow.reach.reason() == Some(*reason)
+                    || (*reason == Reason::Unavailable && (ended || listener_ended))
+                    || (*reason == Reason::NotAllowed && listener_ended)
             }
             FlowEnd::NoSession(error) if side == CLIENT && flow.reach == Reach::Unheard => {
                 let waited = report.duration.as_micros() as u64;
                 match error {
                     OpenError::TimedOut | OpenError::ServerStopping
-                        if self.is_punctual() && !(WAIT..WAIT + LATE).contains(&waited) =>
+                        if self.is_punctual(CLIENT) && !(WAIT..WAIT + LATE).contains(&waited) =>
                     {
                         false
                     }
                     OpenError::TimedOut | OpenError::Unreachable(_) => causes.any_bare(plan.at, at),
-                    OpenError::ServerStopping => ended,
+                    // The client goes by what it last heard of a server.
+                    OpenError::ServerStopping => causes.any_ended(0, at),
                     OpenError::ShuttingDown => ended,
                     _ => false,
                 }
@@ -95,7 +100,7 @@ impl World {
 
     /// Why its target can't be reached, if it can't.
     pub(super) fn may_fail(&self, plan: &FlowPlan, reach: &Reach) -> bool {
-        let mut script = self.scenario.script.iter().map(|(_, action)| action);
+        let dialler = if plan.reverse.is_some() { CLIENT } else { SERVER };
         let Reach::Failed(error) = reach else {
             return matches!(
                 (plan.answer, reach),
@@ -110,13 +115,11 @@ impl World {
                     Answer::Late(after) => after + LATE > micros(targets::LIMIT),
                     _ => false,
                 };
-                slow || script.any(|action| {
-                    matches!(action, Action::Pause { process: SERVER, .. })
-                        || matches!(action, Action::Jump { process: SERVER, .. })
-                })
+                slow || !self.is_punctual(dialler)
             }
-            DialError::Other(_) => script
-                .any(|action| matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })),
+            DialError::Other(_) => self.scenario.script.iter().any(|(_, action)| {
+                matches!(action, Action::NoFiles { process, accept: 0, .. } if *process == dialler)
+            }),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use super::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use striper_runtime::local::Incoming;
-use striper_runtime::{Rule, Rules};
+use striper_runtime::{ListenRule, Rule, Rules};
 
 /// How long a server waits for a target.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -52,6 +52,7 @@ fn rules(flows: &Flows) -> Rules {
     let rule = |text: &str| text.parse::<Rule>().expect("a rule");
     rules.allow(rule(ALLOW));
     rules.deny(rule(DENY));
+    rules.allow_listen(doors::ALLOW.parse::<ListenRule>().expect("a rule"));
     for (index, (plan, _)) in flows.borrow().iter().enumerate() {
         if plan.naming == Naming::Unix && plan.answer != Answer::Denied {
             rules.allow(rule(&format!("unix:{}", path(index))));
@@ -109,9 +110,14 @@ pub(super) async fn connect_targets(proxy: Proxy, server: Server) {
     }
 }
 
-async fn connect(proxy: Proxy, rules: Rc<Rules>, mut incoming: Incoming) {
+async fn connect(proxy: Proxy, rules: Rc<Rules>, incoming: Incoming) {
     let target = incoming.target().clone();
-    let is_named = |(index, (plan, _)): &(usize, &(FlowPlan, _))| named(*index, plan) == target;
+    if let Target::Listen { address, .. } = target {
+        return doors::listen(proxy, rules, incoming, address).await;
+    }
+    let is_named = |(index, (plan, _)): &(usize, &(FlowPlan, _))| {
+        plan.reverse.is_none() && named(*index, plan) == target
+    };
     let asked = proxy.flows.borrow().iter().enumerate().find(is_named).map(|(index, _)| index);
     let asked = asked.unwrap_or_else(|| panic!("{target:?}, which no program has named"));
     let (plan, flow) = proxy.flow(asked);
@@ -123,6 +129,12 @@ async fn connect(proxy: Proxy, rules: Rc<Rules>, mut incoming: Incoming) {
     };
     assert_eq!(index, asked, "{target:?} leads to another target");
     assert_ne!(plan.answer, Answer::Denied, "dialled and not allowed: {target:?}");
+    answer(proxy, index, incoming).await;
+}
+
+/// Connects a flow to its target, from either side.
+pub(super) async fn answer(proxy: Proxy, index: usize, mut incoming: Incoming) {
+    let (plan, flow) = proxy.flow(index);
     if plan.answer == Answer::Unanswered {
         proxy.net.borrow_mut().note(FaultKind::TargetRefused);
         flow.borrow_mut().reach = Reach::Unanswered;

@@ -12,6 +12,10 @@ pub(super) struct Proxy {
     pub causes: Rc<RefCell<Causes>>,
     /// The tasks that are on their way to ask the library for something.
     pub busy: Rc<Cell<usize>>,
+    pub doors: doors::Doors,
+    pub eager: Rc<Cell<bool>>,
+    /// Listeners are to end.
+    pub closing: Rc<Cell<bool>>,
     /// Its timers are never late.
     pub punctual: bool,
 }
@@ -19,6 +23,13 @@ pub(super) struct Proxy {
 impl Proxy {
     pub fn clock(&self) -> SimClock {
         SimClock { net: self.net.clone(), process: self.process }
+    }
+
+    /// Waits between two calls of the client.
+    pub async fn pause_until(&self, at: striper_core::Instant) {
+        self.busy.set(self.busy.get() + 1);
+        sleep_until(&self.clock(), at).await;
+        self.busy.set(self.busy.get() - 1);
     }
 
     pub fn now(&self) -> u64 {

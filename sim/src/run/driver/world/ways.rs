@@ -93,9 +93,7 @@ async fn carry_requested(
     }
     let joins = clock.now() + plan.dawdle;
     let drops = until.is_some_and(|until| until < joins);
-    proxy.busy.set(proxy.busy.get() + 1);
-    sleep_until(&clock, until.map_or(joins, |until| until.min(joins))).await;
-    proxy.busy.set(proxy.busy.get() - 1);
+    proxy.pause_until(until.map_or(joins, |until| until.min(joins))).await;
     if drops {
         return drop_request(&proxy, &flow);
     }
