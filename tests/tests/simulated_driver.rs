@@ -13,7 +13,7 @@ use sim::{
 };
 use std::time::Duration;
 use striper_core::Reason;
-use striper_runtime::FlowEnd;
+use striper_runtime::{Cut, FlowEnd};
 
 const SECOND: u64 = 1_000_000;
 
@@ -170,6 +170,24 @@ fn a_proxy_that_drains_lets_its_flows_end_and_resets_them_without_time() {
         survives(FaultKind::Shutdown, shutdown(Duration::from_secs(5)), None, None);
         let outcome = with(FaultKind::Shutdown, shutdown(Duration::from_micros(1)));
         assert_eq!((outcome.flows, outcome.complete), (2, 1));
+    }
+}
+
+#[test]
+fn a_proxy_that_stops_waits_no_longer_than_it_may_for_a_program_that_reads_nothing() {
+    for process in [CLIENT, SERVER] {
+        let mut scenario = calm();
+        scenario.kinds = vec![FaultKind::Shutdown];
+        let [client, server] = &mut scenario.flows[0].programs;
+        let [reader, other] = if process == CLIENT { [client, server] } else { [server, client] };
+        // All has arrived at its proxy, and is more than its socket takes.
+        (other.bytes, reader.bytes, reader.stop_after) = (200_000, 1, Some(0));
+        let drain = SECONDS(1);
+        scenario.script.push((2 * SECOND, Action::Shutdown { process, drain }));
+        let outcome = World::new(scenario).run();
+        assert_eq!((outcome.flows, outcome.complete), (2, 1), "{process}");
+        assert_eq!(outcome.ends[0][process], Some(FlowEnd::Cut(Cut::Stopped)));
+        assert_eq!(outcome.ends[0][1 - process], Some(FlowEnd::Finished));
     }
 }
 

@@ -436,6 +436,16 @@ impl Flows {
         }
     }
 
+    /// Local pipes of flows that the session has done with get a last chance to take their bytes.
+    pub(crate) fn stop_closing(&mut self, how: FlowEnd, base: &mut Base) {
+        for (token, end) in &mut self.ends {
+            if matches!(end.stage, Stage::Closing) {
+                self.lingering += end.linger(base.engine.now(), how.clone());
+                base.agenda.unwritten(*token);
+            }
+        }
+    }
+
     /// The session has done with it.
     pub(crate) fn close(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id) {

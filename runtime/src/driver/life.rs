@@ -10,6 +10,8 @@ pub(super) struct Life {
     pub(super) ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
+    /// It waits for them no more.
+    impatient: bool,
     /// The session is to end, because the key of the other side is no longer accepted.
     pub(super) revoked: bool,
     ready_waiters: Vec<Sender<Result<(), OpenError>>>,
@@ -53,7 +55,7 @@ impl Life {
     /// Flows may go on until `stop_at`. `waiter` is dropped when all is over.
     pub(super) fn shut_down(&mut self, stop_at: Instant, waiter: Sender<()>) {
         self.over_waiters.push(waiter);
-        self.stop_at = Some(stop_at);
+        (self.stop_at, self.impatient) = (Some(stop_at), false);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -61,7 +63,14 @@ impl Life {
     }
 
     pub(super) fn stops_at(&self) -> Option<Instant> {
-        self.stop_at.filter(|_| self.ended.is_none())
+        self.stop_at.filter(|_| !self.impatient)
+    }
+
+    /// Says once whether the time for flows is over.
+    pub(super) fn loses_patience(&mut self, now: Instant) -> bool {
+        let late = self.stops_at().is_some_and(|at| at <= now);
+        self.impatient |= late;
+        late
     }
 
     /// Whether the last session has ended and left nothing. Then those who wait for that hear it.
@@ -114,14 +123,17 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_stops_waiting_for_flows_once_the_session_has_ended() {
+    fn a_shutdown_waits_for_flows_for_its_time_and_for_the_end_of_the_session() {
         let mut life = Life::default();
         let (waiter, over) = oneshot();
         assert!(!life.finish_if(true), "the session goes on");
         life.shut_down(Instant::from_micros(7), waiter);
         assert_eq!(life.stops_at(), Some(Instant::from_micros(7)));
-        life.end(EndReason::Aborted);
+        assert!(!life.loses_patience(Instant::from_micros(6)));
+        assert!(life.loses_patience(Instant::from_micros(7)));
+        assert!(!life.loses_patience(Instant::from_micros(8)), "once");
         assert_eq!((life.stops_at(), life.is_stopping()), (None, true));
+        life.end(EndReason::Aborted);
         assert!(!life.finish_if(false) && !life.over);
         assert!(life.finish_if(true) && life.over);
         assert_eq!(smol::block_on(over), None);

@@ -140,12 +140,15 @@ impl Pump {
     }
 
     pub(super) fn do_due(&mut self, now: Instant) {
-        let stops = self.life.stops_at().is_some_and(|at| at <= now);
+        let stops = self.life.loses_patience(now);
         if self.base.engine.session().deadline().is_some_and(|(at, _)| at <= now) {
             self.base.engine.input(Input::Tick);
         }
         if stops {
-            self.base.engine.input(Input::Abort);
+            if self.life.ended.is_none() {
+                self.base.engine.input(Input::Abort);
+            }
+            self.flows.stop_closing(FlowEnd::Cut(Cut::Stopped), &mut self.base);
         }
         while let Some(token) = self.base.agenda.next_due(now) {
             self.step(token);
