@@ -29,8 +29,7 @@ pub(crate) fn answer(
     async move {
         let Some((incoming, pipe, name)) = begun.await else { return };
         let report = incoming.carry(pipe).await;
-        told.ended(&name, entry.number, &report);
-        drop(entry);
+        told.ended(&name, entry.number(), &report);
     }
 }
 

@@ -194,9 +194,9 @@ impl Listeners {
         listening: &Listening,
     ) {
         let entry = self.connections.begin();
-        let name = format!("connection {} from {from} at {here}{whose}", entry.number);
+        let name = format!("connection {} from {from} at {here}{whose}", entry.number());
         let fields = [
-            ("connection", entry.number.into()),
+            ("connection", entry.number().into()),
             ("from", from.to_string().into()),
             ("listen", here.to_string().into()),
             ("key", key.as_str().into()),
@@ -209,10 +209,7 @@ impl Listeners {
         self.told.opened(&name, &fields);
         let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
         let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe), addresses));
-        let carry = async move {
-            told.ended(&name, entry.number, &carried.await);
-            drop(entry);
-        };
+        let carry = async move { told.ended(&name, entry.number(), &carried.await) };
         self.ex.spawn(carry).detach();
     }
 }

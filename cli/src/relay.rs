@@ -145,15 +145,16 @@ struct Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.traffic.borrow_mut().end(self.entry.number);
+        self.traffic.borrow_mut().end(self.entry.number());
     }
 }
 
 impl Relay {
     async fn carry(self, near: TcpPipe, from: SocketAddr) {
         let begin = clock::now();
-        let name = format!("connection {} from {from}", self.entry.number);
-        let fields = [("connection", self.entry.number.into()), ("from", from.to_string().into())];
+        let name = format!("connection {} from {from}", self.entry.number());
+        let fields =
+            [("connection", self.entry.number().into()), ("from", from.to_string().into())];
         let mut near = framed(near, self.framing == Framing::Near);
         let mut far = match dial_tcp(&self.target, self.limit).await {
             Ok(far) => framed(far, self.framing == Framing::Far),
@@ -168,7 +169,7 @@ impl Relay {
         };
         self.told.opened(&name, &fields);
         let legs = Rc::<Legs>::default();
-        self.traffic.borrow_mut().under.insert(self.entry.number, legs.clone());
+        self.traffic.borrow_mut().under.insert(self.entry.number(), legs.clone());
         let clock = SystemClock::new();
         let passing = async { Some(bridge_in(&clock, &mut near, &mut far, &legs).await) };
         let cut = async {
@@ -185,7 +186,7 @@ impl Relay {
     }
 
     fn tell(&self, name: &str, report: Option<BridgeReport>, time: Duration) {
-        let mut fields = vec![("connection", self.entry.number.into())];
+        let mut fields = vec![("connection", self.entry.number().into())];
         let Some(BridgeReport { forth, back, broken }) = report else {
             fields.push(("end", "cut".into()));
             return self.told.gone(Level::Info, format!("{name} cut"), &fields);

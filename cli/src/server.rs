@@ -154,7 +154,7 @@ fn connect(
     entry: Entry,
 ) -> impl Future<Output = ()> {
     let (peer, key, opening) = (incoming.peer(), incoming.key(), incoming.opening().clone());
-    let (number, named) = (entry.number, reach.name(&opening.target));
+    let (number, named) = (entry.number(), reach.name(&opening.target));
     let whose = peer.as_deref().unwrap_or_default().to_owned();
     let from = opening.program.map(|program| program.source().to_string());
     let whence = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();

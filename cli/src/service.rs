@@ -30,8 +30,17 @@ struct Inner {
 /// One connection, until this is dropped.
 pub(crate) struct Entry {
     all: Connections,
+    number: u64,
+}
+
+impl Entry {
     /// Counts from 1; the log names connections by it.
-    pub number: u64,
+    ///
+    /// This is no public field: a closure that used it alone would capture a copy of it, and the
+    /// entry would end.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 impl Connections {
@@ -180,7 +189,7 @@ mod tests {
         smol::block_on(ex.run(async {
             let connections = Connections::default();
             let (first, second) = (connections.begin(), connections.begin());
-            assert_eq!((first.number, second.number, connections.live()), (1, 2, 2));
+            assert_eq!((first.number(), second.number(), connections.live()), (1, 2, 2));
             drop(first);
             assert!(within(Duration::ZERO, connections.idle()).await.is_none());
             let waiting = ex.spawn({

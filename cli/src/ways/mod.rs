@@ -175,7 +175,7 @@ async fn forward(
         let header = place.keep(arrival.read_header()).await;
         if let Err(why) = header.unwrap_or_else(|lost| Err(lost.to_string())) {
             let Names { name, fields } =
-                Names::new(entry.number, &arrival.from().to_string(), &target);
+                Names::new(entry.number(), &arrival.from().to_string(), &target);
             return inside.told.refused(format!("{name} failed: {why}"), &fields);
         }
     }
@@ -201,10 +201,10 @@ impl Inside {
     }
 
     async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
-        let Names { name, fields } = Names::new(entry.number, &from, &opening.target);
+        let Names { name, fields } = Names::new(entry.number(), &from, &opening.target);
         self.told.opened(&name, &fields);
         let report = self.client.carry(opening, pipe).await;
-        self.told.ended(&name, entry.number, &report);
+        self.told.ended(&name, entry.number(), &report);
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn serve(
     entry: Entry,
 ) -> impl Future<Output = ()> {
     let told = inside.told.clone();
-    let number = entry.number;
+    let number = entry.number();
     let begun = Box::pin(begin(inside, reached.clone(), by, arrival, number));
     async move {
         let Some(Begun { requested, pipe, name, on_trust }) = begun.await else { return };

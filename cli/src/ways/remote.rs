@@ -70,7 +70,7 @@ impl RemoteDoor {
         there: SocketAddr,
     ) -> impl Future<Output = ()> + use<> {
         let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
-        let (number, lookups) = (entry.number, inside.lookups.clone());
+        let (number, lookups) = (entry.number(), inside.lookups.clone());
         let from = incoming.opening().program.map(|program| program.source().to_string());
         let from = from.unwrap_or_default();
         let name = format!("connection {number} from {from} at the server's {there} to {target}");
