@@ -6,7 +6,7 @@ use crate::report::{Event, SessionTag};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use striper_core::{Config, EndReason, Input, Instant, Output, Reason, Role, Session, SessionId};
+use striper_core::{Config, EndReason, Input, Instant, Output, Role, Session, SessionId};
 
 pub(crate) struct Engine {
     clock: Rc<dyn Clock>,
@@ -19,8 +19,6 @@ pub(crate) struct Engine {
     deferred: VecDeque<Input>,
     /// Why the session ends, while the outputs of its end are performed.
     ending: Option<EndReason>,
-    /// How many flows the end of the session has reset.
-    lost_flows: usize,
     events: Vec<Event>,
 }
 
@@ -41,7 +39,6 @@ impl Engine {
             outputs: Vec::new(),
             deferred: VecDeque::new(),
             ending: None,
-            lost_flows: 0,
             events: Vec::new(),
         };
         engine.begin_recording();
@@ -98,12 +95,6 @@ impl Engine {
         let outputs = &self.outputs[before..];
         if let Some(Output::Ended { reason }) = outputs.last() {
             self.ending = Some(*reason);
-            let reasons = outputs.iter().filter_map(|output| match output {
-                Output::FlowReset { reason, .. } => Some(*reason),
-                _ => None,
-            });
-            // The peer may have reset others just before.
-            self.lost_flows = reasons.filter(|reason| *reason == Reason::SessionLost).count();
         }
         let recorded = self.recording.as_mut().map(|recording| recording.outputs(outputs));
         if let Some(Err(TraceStop { path, cause })) = recorded {
@@ -138,11 +129,10 @@ impl Engine {
         }
     }
 
-    /// Drops inputs that came up, which mean nothing now. Returns how many flows were reset.
-    pub(crate) fn end(&mut self) -> usize {
+    /// Drops inputs that came up, which mean nothing now.
+    pub(crate) fn end(&mut self) {
         self.deferred.clear();
         self.ending = None;
-        std::mem::take(&mut self.lost_flows)
     }
 
     fn begin_recording(&mut self) {
@@ -179,7 +169,7 @@ mod tests {
     fn inputs_of_a_session_that_has_ended_are_not_given_to_the_next() {
         let mut engine = server().engine;
         engine.defer(Input::Abort);
-        assert_eq!(engine.end(), 0);
+        engine.end();
         assert!(engine.is_settled());
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Flows {
     waiting: BTreeSet<Token>,
     /// The flows that ask for a listener, and carry no connection.
     listeners: BTreeSet<Token>,
+    /// Connections that the session has reset because it ends.
+    lost: usize,
     lingering: u64,
     /// There may be local pipes that are not being received from.
     unwatched: bool,
@@ -423,8 +425,18 @@ impl Flows {
 
     /// The session has reset it; `cut` is why it ends, if it does.
     pub(crate) fn reset(&mut self, id: FlowId, reason: Reason, cut: Option<Cut>, base: &mut Base) {
+        // The peer may have reset others just before.
         let lost = cut.filter(|_| reason == Reason::SessionLost);
+        let is_connection = |token| !self.listeners.contains(token);
+        if lost.is_some() && self.open.get(&id).is_some_and(is_connection) {
+            self.lost += 1;
+        }
         self.cut(id, lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut), base);
+    }
+
+    /// How many connections the end of the session has reset since the last call.
+    pub(crate) fn take_lost(&mut self) -> usize {
+        std::mem::take(&mut self.lost)
     }
 
     /// The session has ended and has no more use for any.
@@ -634,6 +646,21 @@ mod tests {
         let listener = flows.token(FlowId(1)).unwrap();
         flows.conclude(listener, FlowEnd::Finished, &stripes, &mut base);
         assert_eq!((flows.len(), flows.check_invariants(&base.agenda)), (1, 1));
+    }
+
+    #[test]
+    fn a_session_that_ends_counts_the_connections_that_it_has_reset() {
+        let (mut flows, mut base) = (Flows::default(), server());
+        let listen = Target::Listen { number: 1, address: ([127, 0, 0, 1], 0).into() };
+        let targets = [listen, Target::Listener(1), Target::Default];
+        for (flow, target) in (1..).step_by(2).zip(targets) {
+            flows.arrive(FlowId(flow), target.into(), &Stripes::default(), &mut base);
+        }
+        flows.reset(FlowId(5), Reason::Aborted, Some(Cut::Stopped), &mut base);
+        for flow in [1, 3] {
+            flows.reset(FlowId(flow), Reason::SessionLost, Some(Cut::Stopped), &mut base);
+        }
+        assert_eq!((flows.take_lost(), flows.take_lost()), (1, 0));
     }
 
     #[test]

@@ -481,8 +481,8 @@ impl Pump {
         let cut = self.cut().unwrap_or(Cut::Ended(reason));
         let client = self.client.as_mut();
         let forgotten = client.is_some_and(|client| std::mem::take(&mut client.forgotten));
-        let lost_flows = self.base.engine.end();
-        self.stripes.end_session(reason, forgotten, cut, lost_flows, &mut self.base.engine);
+        let lost = self.flows.take_lost();
+        self.stripes.end_session(reason, forgotten, cut, lost, &mut self.base.engine);
         self.flows.cut_all(cut, &mut self.base);
         // The next session, if there is one, begins with keys that are accepted.
         self.life.revoked = false;

@@ -53,6 +53,7 @@ impl Stripes {
         engine: &mut Engine,
     ) {
         let session = engine.tag();
+        engine.end();
         self.stranded = false;
         if std::mem::take(&mut self.established) | self.wanted.is_none() | forgotten {
             engine.tell(match forgotten {
