@@ -103,40 +103,42 @@ impl Failure {
     }
 
     pub(crate) fn bind(address: SocketAddr, error: &io::Error) -> Self {
-        let (why, cure) = match error.kind() {
-            io::ErrorKind::AddrInUse => (
-                "another program listens there".to_owned(),
-                format!(
-                    "choose another port, or stop that program \
-                     (ss -ltnp 'sport = :{}' shows it)",
-                    address.port()
-                ),
-            ),
-            io::ErrorKind::PermissionDenied if address.port() < 1024 => (
-                format!("port {} needs a privilege, as all ports below 1024", address.port()),
-                "choose a port from 1024 on, or give the program the privilege: \
-                 sudo setcap cap_net_bind_service=+ep \"$(command -v striper-cli)\""
-                    .to_owned(),
-            ),
-            io::ErrorKind::AddrNotAvailable => (
-                format!("this machine has no address {}", address.ip()),
-                format!(
-                    "choose an address of this machine (ip -brief addr shows them), or {} for all",
-                    if address.is_ipv6() { "[::]" } else { "0.0.0.0" }
-                ),
-            ),
-            _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => (
-                format!("this machine has no {}", if address.is_ipv6() { "IPv6" } else { "IPv4" }),
-                "choose an address of the other kind".to_owned(),
-            ),
-            _ => {
-                let cause = format!("cannot listen on {address}: {error}");
-                return Failure { code: code::BIND, ..Failure::unexpected(cause) };
-            }
-        };
+        let (why, cure) = unbound(address, error);
         let cause = format!("cannot listen on {address}: {why}");
-        Failure { code: code::BIND, ..Failure::usage(cause, cure) }
+        Failure { code: code::BIND, cure, ..Failure::unexpected(cause) }
     }
+}
+
+/// Why this machine does not listen on an address, and what helps.
+pub(crate) fn unbound(address: SocketAddr, error: &io::Error) -> (String, Option<String>) {
+    let (why, cure) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "another program listens there".to_owned(),
+            format!(
+                "choose another port, or stop that program (ss -ltnp 'sport = :{}' shows it)",
+                address.port()
+            ),
+        ),
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => (
+            format!("port {} needs a privilege, as all ports below 1024", address.port()),
+            "choose a port from 1024 on, or give the program the privilege: \
+             sudo setcap cap_net_bind_service=+ep \"$(command -v striper-cli)\""
+                .to_owned(),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            format!("this machine has no address {}", address.ip()),
+            format!(
+                "choose an address of this machine (ip -brief addr shows them), or {} for all",
+                if address.is_ipv6() { "[::]" } else { "0.0.0.0" }
+            ),
+        ),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => (
+            format!("this machine has no {}", if address.is_ipv6() { "IPv6" } else { "IPv4" }),
+            "choose an address of the other kind".to_owned(),
+        ),
+        _ => return (error.to_string(), None),
+    };
+    (why, Some(cure))
 }
 
 fn with_names(cure: &str, file: &Path) -> String {

@@ -1,8 +1,8 @@
 //! The listeners that a server has for its clients (`-R`).
 
-use crate::events;
 use crate::reach::Reach;
 use crate::service::Connections;
+use crate::{events, failure};
 use smol::Task;
 use smol::future::or;
 use std::cell::{Cell, RefCell};
@@ -136,6 +136,11 @@ impl Listeners {
         }
         let failed = |error: io::Error| (error.to_string(), reason(&error));
         incoming.ensure_room().map_err(failed)?;
+        let unbound = |error: io::Error| {
+            let (why, cure) = failure::unbound(address, &error);
+            let cure = cure.map(|cure| format!("; {cure}")).unwrap_or_default();
+            (why + &cure, reason(&error))
+        };
         let bind = async || {
             let mut listener = Listener::bind(address, Some(self.events.clone())).await?;
             listener.keep_spare(Limits::default().spare_files);
@@ -144,15 +149,15 @@ impl Listeners {
         match bind().await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 if !self.open.close_stale(address, client.key).await {
-                    return Err(failed(error));
+                    return Err(unbound(error));
                 }
                 let text = format!("no longer listening on {address} for a lost client");
                 let name = client.name.as_str();
                 let fields = [("key", name.into()), ("listen", address.to_string().into())];
                 self.told.listener_ended(text, &fields);
-                bind().await.map_err(failed)
+                bind().await.map_err(unbound)
             }
-            other => other.map_err(failed),
+            other => other.map_err(unbound),
         }
     }
 
@@ -166,22 +171,22 @@ impl Listeners {
         let (here, Client { name, whose, .. }) = (listener.local_addr(), client);
         let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
         self.told.listening(format!("listening on {here} for a client{whose}"), &fields);
-        loop {
+        let why = loop {
             let unwanted = async {
                 listening.unwanted().await;
                 None
             };
             let Some((pipe, from)) = or(unwanted, async { Some(listener.accept().await) }).await
             else {
-                break;
+                break "";
             };
             if !self.may_listen(here, client) {
-                break;
+                break ": no --allow-listen rule allows it any more";
             }
             self.carry(pipe, from, here, client, &listening);
-        }
+        };
         drop(listener);
-        let text = format!("no longer listening on {here} for a client{whose}");
+        let text = format!("no longer listening on {here} for a client{whose}{why}");
         self.told.listener_ended(text, &fields);
     }
 

@@ -54,7 +54,7 @@ fn an_address_that_is_taken_is_told_and_asked_for_again() {
     let remote = format!("{}:{}", taken.addr(), origin.addr());
     let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
     let told = server.wait_for("connection_refused");
-    assert!(told.text("message").contains("in use"), "{told}");
+    assert!(told.text("message").contains("another program listens there; "), "{told}");
     client.wait_for("connection_refused");
     let address = taken.addr();
     drop(taken);

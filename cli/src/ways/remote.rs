@@ -89,6 +89,8 @@ impl RemoteDoor {
         let why = match end {
             FlowEnd::Refused(Reason::NotAllowed) => "no --allow-listen of it allows that".into(),
             FlowEnd::Refused(_) => "it can't, and its log says why".into(),
+            FlowEnd::Reset(_) => "it has closed that listener".into(),
+            FlowEnd::Cut(cut) => cut.to_string(),
             end => end.to_string(),
         };
         let text = format!(
