@@ -43,6 +43,9 @@ pub(crate) fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     if word.parse::<IpAddr>().is_ok() {
         return bad(format!("\"{word}\" has no port"), format!("write {word}:PORT"));
     }
+    if word.contains("://") {
+        return bad(format!("\"{word}\" is a URL, and no address to listen on"), LISTEN_FORMS);
+    }
     let Some((host, digits)) = word.rsplit_once(':') else {
         return bad(format!("\"{word}\" is not an address to listen on"), LISTEN_FORMS);
     };
@@ -287,6 +290,7 @@ mod tests {
             ("::1", "[ADDR]:PORT"),
             (":80", "0.0.0.0:80"),
             ("*:80", "0.0.0.0:80"),
+            ("socks5://localhost:1080", "is a URL"),
             ("example.org:80", "not an IP address"),
             ("1.2.3.4:", "port is missing"),
             ("1.2.3.4:+5", "not a port"),

@@ -54,7 +54,12 @@ pub(crate) enum Unreached {
 impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unreached::NoTarget => f.write_str("the client names no target, and there is no other"),
+            Unreached::NoTarget => f.write_str(
+                "the client names no target (-L PORT:HOST:PORT does), and this side has none",
+            ),
+            Unreached::Denied(denied @ Denied::Special { .. }) => {
+                write!(f, "not allowed: {denied}; to allow it, name the address in a rule")
+            }
             Unreached::Denied(denied) => write!(f, "not allowed: {denied}"),
             Unreached::Dial(error) => error.fmt(f),
         }

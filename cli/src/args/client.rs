@@ -31,8 +31,8 @@ striper-cli client SERVER -W TARGET",
     after_help = "\
 EXAMPLES
   striper-cli -c 2222 there.example:7650 -k striper.key
-  striper-cli client there.example:7650 -L 2222 -k striper.key
-  striper-cli client there.example:7650 -D 1080 -L 8080:db:80 -k striper.key
+  striper-cli client there.example:7650 -L 8080:db:80 -k striper.key
+  striper-cli client there.example:7650 -D 1080 -R 8000:web:80 -k striper.key
   striper-cli client there.example:7650 -W localhost:22 -k striper.key"
 )]
 pub(super) struct Client {
@@ -75,8 +75,8 @@ pub(super) struct Client {
     /// connect standard input and output to HOST:PORT, as ssh's ProxyCommand needs
     #[arg(short = 'W', long, value_name = "TARGET", value_parser = way::stdio)]
     stdio: Option<Way>,
-    /// the server listens on this address, and this side connects to HOST:PORT for each connection
-    /// there
+    /// the server listens on this address; :HOST:PORT behind it is the target that this side
+    /// connects each connection there to
     #[arg(short = 'R', long, value_name = "[ADDR:]PORT...", value_parser = way::remote)]
     remote: Vec<Way>,
     #[command(flatten)]
@@ -131,6 +131,15 @@ impl Client {
 
     /// `client SERVER` with ways of any number.
     fn many(&self, line: &Line<'_>, ways: Vec<Way>) -> Result<Command, Failure> {
+        if let [server, target] = &self.words[..]
+            && ways.iter().any(|way| !way.names_targets())
+            && [server, target].iter().all(|word| endpoint::connect(word).is_ok())
+        {
+            return Err(Failure::usage(
+                format!("client takes one SERVER, {server}, but {target} follows"),
+                format!("if it is the target of -L, write it there: -L PORT:{target}"),
+            ));
+        }
         if let [listen, server] = &self.words[..]
             && endpoint::listen(listen).is_ok()
             && endpoint::servers(server).is_ok()
@@ -155,12 +164,15 @@ impl Client {
             return Err(Failure::usage(cause, "start another client for them"));
         }
         let listens: Vec<SocketAddr> = ways.iter().filter_map(Way::listens_on).collect();
-        let twice = |(nth, listen): (usize, &SocketAddr)| {
-            (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
-        };
-        if let Some(listen) = listens.iter().enumerate().find_map(twice) {
-            let cause = format!("{listen} is given twice, as an address to listen on");
-            return Err(Failure::usage(cause, "leave one of them out, or choose another port"));
+        let remote: Vec<SocketAddr> = ways.iter().filter_map(Way::server_listens_on).collect();
+        for (listens, whose) in [(&listens, ""), (&remote, " of the server")] {
+            let twice = |(nth, listen): (usize, &SocketAddr)| {
+                (listen.port() != 0 && listens[..nth].contains(listen)).then_some(*listen)
+            };
+            if let Some(listen) = listens.iter().enumerate().find_map(twice) {
+                let cause = format!("{listen} is given twice, as an address{whose} to listen on");
+                return Err(Failure::usage(cause, "leave one of them out, or choose another port"));
+            }
         }
         ensure_no_circle(&listens, &servers, "SERVER")?;
         Ok(Command::Client { ways, servers })

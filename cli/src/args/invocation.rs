@@ -90,6 +90,14 @@ impl Way {
             | Way::Remote { .. } => None,
         }
     }
+
+    /// The address that the server listens on.
+    pub(crate) fn server_listens_on(&self) -> Option<SocketAddr> {
+        match self {
+            Way::Remote { listen, .. } => Some(*listen),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {

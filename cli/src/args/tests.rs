@@ -329,6 +329,8 @@ fn a_wrong_command_line_has_its_cause() {
         ("-k x", "the command is missing"),
         ("-c 1 a:2 -L 3", "--listen is for the command client"),
         ("client a:1 -L 2222 -L 127.0.0.1:2222", "127.0.0.1:2222 is given twice"),
+        ("client a:1 -R 22:b:1 -R 22:b:2", "127.0.0.1:22 is given twice, as an address of the ser"),
+        ("client a:1 -L 2222 b:22", "-L PORT:b:22"),
         ("\u{2013}-help", "type it again: --help"),
         ("-s 7650 a 22 b", "one word too many"),
         ("-s -c 1 a:2", "can't be used together"),

@@ -7,6 +7,13 @@ use striper_runtime::Target;
 
 /// Reads `-L`: where to listen, and maybe the target after another colon.
 pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
+    if let Some((before, _)) = word.split_once("://") {
+        let scheme = before.rsplit(':').next().unwrap_or_default();
+        return Err(BadAddress {
+            cause: format!("\"{word}\" has a URL in it"),
+            cure: format!("leave out \"{scheme}://\": write [ADDR:]PORT or [ADDR:]PORT:HOST:PORT"),
+        });
+    }
     if let Some((listen, path)) = word.split_once(":unix:") {
         let listen = match listen.starts_with(['/', '.']) {
             true => Place::Unix(PathBuf::from(listen)),
@@ -47,6 +54,12 @@ pub(super) fn forward(word: &str) -> Result<Way, BadAddress> {
 
 /// Reads `-D`.
 pub(super) fn proxy(word: &str) -> Result<Way, BadAddress> {
+    if word.contains('@') {
+        return Err(BadAddress {
+            cause: "-D takes only [ADDR:]PORT, and no users".into(),
+            cure: "write USER:PASSWORD into a file, and name that: --proxy-users FILE".into(),
+        });
+    }
     let listen = endpoint::listen(word).map_err(|bad| without_target("-D", word, bad))?;
     Ok(Way::Proxy { listen })
 }
@@ -154,6 +167,7 @@ mod tests {
             assert!(cure(read("1080:unix:/x")).contains("write -L 1080:unix:/x for"));
             assert!(!cure(read("1080:localhost")).contains("-L"));
         }
+        assert!(cure(proxy("ann:secret@127.0.0.1:1080")).contains("--proxy-users"));
         for word in ["a", "a:", "22", "0.0.0.0:22"] {
             let cure = cure(stdio(word));
             assert!(!["LISTEN", "two words"].iter().any(|part| cure.contains(part)), "{cure}");
@@ -173,6 +187,8 @@ mod tests {
             ("/run/x.sock:db", "has no port"),
             ("80800:example.org:80", "not a port"),
             ("2375:unix:d.sock", "absolute path"),
+            ("8080:http://example.org/", "leave out \"http://\""),
+            ("http://localhost:8080", "[ADDR:]PORT:HOST:PORT"),
         ] {
             let BadAddress { cause, cure } = forward(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");

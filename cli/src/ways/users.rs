@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use striper_runtime::ways::Users;
+use striper_runtime::ways::{Users, UsersError};
 
 /// The largest file in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -82,5 +82,11 @@ fn read(path: &Path) -> Result<Users, Failure> {
         return Err(unread(io::ErrorKind::FileTooLarge.into()));
     }
     // The line is not shown: it may have a password.
-    Users::parse(&text).map_err(|error| failed(path, &error.to_string(), "correct that line"))
+    Users::parse(&text).map_err(|error| {
+        let cure = match error {
+            UsersError::Nobody => "add a line USER:PASSWORD for each user",
+            _ => "correct that line",
+        };
+        failed(path, &error.to_string(), cure)
+    })
 }

@@ -198,6 +198,15 @@ impl<'a> Part<'a> {
     }
 
     fn no_ports(&self) -> RuleError {
+        let is_ports = |text: &str| text.bytes().all(|byte| b"0123456789,-".contains(&byte));
+        if !self.text.is_empty() && is_ports(self.text) {
+            let cure = format!("write HOST:{0}, or *:{0} for all hosts", self.text);
+            return self.wrong("the rule has no host", cure);
+        }
+        if self.text.starts_with('/') {
+            let cure = format!("write unix:{}", self.text.escape_debug());
+            return self.wrong("a path begins with unix:", cure);
+        }
         let cure = format!("add them, as in {0}:443, or {0}:* for all", self.text.escape_debug());
         self.lacks("the rule has no ports", cure)
     }
@@ -220,7 +229,12 @@ impl<'a> Part<'a> {
             text.split('/').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
         };
         if is_v6(self.text) {
-            let cure = format!("write [{0}]:443, or [{0}]:* for all", self.text);
+            let cure = match self.text.rsplit_once(':') {
+                Some((host, ports)) if is_v6(host) && !ports.contains('/') => {
+                    format!("write [{host}]:{ports}")
+                }
+                _ => format!("write [{0}]:443, or [{0}]:* for all", self.text),
+            };
             return Err(self.wrong("an IPv6 address stands in brackets, before its ports", cure));
         }
         if self.text.starts_with('[') {
@@ -506,6 +520,8 @@ mod tests {
     fn a_mistake_in_the_ports_is_shown_with_its_place() {
         check(&[
             ("example.org", "           ^", "the rule has no ports"),
+            ("80", "^^", "the rule has no host"),
+            ("80,443", "^^^^^^", "the rule has no host"),
             ("[::1]", "     ^", "the rule has no ports"),
             ("[::1]/128", "         ^", "the rule has no ports"),
             ("a:", "  ^", "the ports are missing"),
@@ -549,6 +565,21 @@ mod tests {
             (&format!("a.{label}:1"), &carets[0], "a part of a name has at most 63 bytes"),
             (&format!("{name}:1"), &carets[1], "a name has at most 253 bytes"),
         ]);
+    }
+
+    #[test]
+    fn a_cure_is_the_rule_that_was_probably_meant() {
+        for (text, rule) in [
+            ("80,443", "*:80,443"),
+            ("::1", "[::1]:443"),
+            ("::1:80", "[::1]:80"),
+            ("fe80::/10", "[fe80::/10]:443"),
+            ("fe80::/10:80", "[fe80::/10]:80"),
+            ("/run/app.sock", "unix:/run/app.sock"),
+        ] {
+            let RuleError { cure, .. } = text.parse::<Rule>().expect_err(text);
+            assert!(cure.contains(rule) && rule.parse::<Rule>().is_ok(), "{text}: {cure}");
+        }
     }
 
     #[test]

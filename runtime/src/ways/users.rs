@@ -41,7 +41,7 @@ impl fmt::Display for UsersError {
                 "line {line}: the name and the password must have 1 to {MAX_PART} bytes each"
             ),
             UsersError::Control(line) => write!(f, "line {line}: remove the control character"),
-            UsersError::Nobody => f.write_str("no user: add a line USER:PASSWORD"),
+            UsersError::Nobody => f.write_str("it names no user"),
         }
     }
 }

@@ -175,8 +175,8 @@ impl KeyError {
             }
             KeyError::NoList => LINE_CURE,
             KeyError::NoName | KeyError::BadName => {
-                "write PUBLIC-KEY NAME; a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \
-                 \"@\""
+                "write PUBLIC-KEY NAME, and rules in lines of their own below it; a name has 1 to \
+                 64 letters, digits, \".\", \"_\", \"-\" or \"@\""
             }
             KeyError::Twice => "remove one of the two lines",
             KeyError::TooMany => "shorten the list",
