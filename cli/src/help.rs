@@ -214,10 +214,10 @@ mod tests {
         for (name, page) in commands() {
             let (_, examples) = page.split_once("\nEXAMPLES\n").expect("examples");
             let examples = examples.lines().map_while(|line| line.strip_prefix("  striper-cli "));
-            let examples: Vec<&str> = examples.collect();
+            let examples: Vec<String> = examples.map(|line| line.replace('\'', "")).collect();
             assert!(!examples.is_empty(), "{name}");
             for example in examples {
-                let read = args::parse(words(example), |_| None);
+                let read = args::parse(words(&example), |_| None);
                 assert!(read.is_ok(), "{example}: {read:?}");
                 let help = args::parse(words(&format!("{example} --help")), |_| None).unwrap();
                 assert_eq!(help.command, args::Command::Help(Some(name.clone())), "{example}");

@@ -27,7 +27,7 @@ striper-cli server LISTEN [TARGET] [--allow RULE ...]",
     after_help = "\
 EXAMPLES
   striper-cli -s 0.0.0.0:7650 localhost:22 -k striper.key
-  striper-cli server 0.0.0.0:7650 --allow *:80,443 -k striper.key"
+  striper-cli server 0.0.0.0:7650 --allow '*:80,443' -k striper.key"
 )]
 pub(super) struct Server {
     #[arg(
