@@ -334,7 +334,7 @@ fn slow_handshakes_do_not_disturb_a_working_one() {
     // The oldest ones have gone, and the newest ones wait.
     expect_reset(&mut slow[0]);
     let refused = client.wait_for("connection_refused");
-    assert!(refused.text("message").contains("too many others"), "{refused}");
+    assert!(refused.text("error").contains("too many others"), "{refused}");
 }
 
 /// Asks by SOCKS5 for a target on this machine. Returns the reply's code.
@@ -465,7 +465,7 @@ fn a_handshake_has_ten_seconds_and_http_hears_that_they_are_over() {
     }
     for client in [&client, &behind] {
         let refused = client.wait_for("connection_refused");
-        assert!(refused.text("message").contains("took longer than 10 s"), "{refused}");
+        assert!(refused.text("error").contains("took longer than 10 s"), "{refused}");
     }
 }
 
@@ -551,5 +551,15 @@ fn targets_that_a_client_names_need_a_key_on_a_route() {
         let finished = run(line, &[]);
         assert_eq!(finished.code, Some(2), "{line:?}: {}", finished.stderr);
         assert!(finished.stderr.contains("key"), "{line:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn both_sides_say_that_a_client_names_no_target_where_the_server_has_none() {
+    let (server, client) = pair(&["--allow", "localhost:1"], &["-L", "0"]);
+    expect_reset_at(client.addr());
+    for (proxy, event) in [(&client, "connection_ended"), (&server, "connection_refused")] {
+        let told = proxy.wait_for(event);
+        assert!(told.text("message").contains("-L PORT:HOST:PORT"), "{told}");
     }
 }

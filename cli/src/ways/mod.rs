@@ -21,9 +21,12 @@ use remote::RemoteDoor;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use striper_core::Reason;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::Handshake;
-use striper_runtime::{Addresses, Event, HostPort, Limits, Listener, Opening, Pipe, Target};
+use striper_runtime::{
+    Addresses, Event, FlowEnd, HostPort, Limits, Listener, Opening, Pipe, Target,
+};
 use unfinished::Unfinished;
 use unix::UnixDoor;
 pub(crate) use users::ProxyUsers;
@@ -174,8 +177,9 @@ async fn forward(
     if let Some(place) = place {
         let header = place.keep(arrival.read_header()).await;
         if let Err(why) = header.unwrap_or_else(|lost| Err(lost.to_string())) {
-            let Names { name, fields } =
+            let Names { name, mut fields } =
                 Names::new(entry.number(), &arrival.from().to_string(), &target);
+            fields.push(("error", why.as_str().into()));
             return inside.told.refused(format!("{name} failed: {why}"), &fields);
         }
     }
@@ -201,9 +205,14 @@ impl Inside {
     }
 
     async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
-        let Names { name, fields } = Names::new(entry.number(), &from, &opening.target);
+        let Names { mut name, fields } = Names::new(entry.number(), &from, &opening.target);
+        let names_none = opening.target == Target::Default;
         self.told.opened(&name, &fields);
         let report = self.client.carry(opening, pipe).await;
+        if names_none && report.end == FlowEnd::Refused(Reason::NotAllowed) {
+            // The server has no target of its own.
+            name += ", which names no target (-L PORT:HOST:PORT does),";
+        }
         self.told.ended(&name, entry.number(), &report);
     }
 }

@@ -68,7 +68,8 @@ async fn begin(
     let from = arrival.from().to_string();
     let Arrival { mut pipe, addresses, .. } = arrival;
     let not_named = |why: &str| {
-        let Names { name, fields } = Names::new(number, &from, &Target::Default);
+        let Names { name, mut fields } = Names::new(number, &from, &Target::Default);
+        fields.push(("error", why.into()));
         told.refused(format!("{name} named no target: {why}"), &fields);
     };
     let (request, rest) = match named {
