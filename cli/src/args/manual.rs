@@ -25,10 +25,11 @@ WORDS
   CONNECT  HOST:PORT, [V6ADDR]:PORT or two words HOST PORT; SERVER has the same
            forms. For -c and client, A:PORT,B:PORT names several
            addresses of one server, and the stripes use all of them.
-  TARGET   HOST:PORT or [V6ADDR]:PORT. A client may name targets with -L, -D and
-           -W if the server allows them (--allow). The server looks a name up
-           and decides on the address. * and names do not mean this machine, and
-           * does not mean private networks, unless --allow-private says so.
+  TARGET   HOST:PORT, [V6ADDR]:PORT, or unix:/PATH with -L and -W. A client may
+           name targets if the server allows them (--allow). The server looks a
+           name up and decides on the address. * and names but localhost do not
+           mean this machine, and * does not mean private networks, unless
+           --allow-private says so.
   peer     the proxy at the other end of the stripes
   TIME     a number with its unit: 500ms, 10s, 2m
 
@@ -51,8 +52,8 @@ SECURITY
   One key for all:        keygen FILE, the same FILE to both sides
   A key for each client:  keygen --pair on each side, pubkey FILE >> PEERS of
                           the peer, --peers PEERS
-  To replace a key: -k OLD -k NEW on the server, then -k NEW -k OLD on the
-  clients, then only NEW on the server, and at last on the clients.
+  To replace a key, restart the server with -k OLD -k NEW, the clients with
+  -k NEW -k OLD, the server with NEW alone, and at last the clients with that.
   Rules for one client:   indented lines below its key in PEERS. With an allow
                           or allow-listen of its own it does not follow those
                           of the command line. All --deny and its own deny hold.

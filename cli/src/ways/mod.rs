@@ -193,7 +193,10 @@ async fn redirected(inside: Inside, mut arrival: Arrival, entry: Entry) {
         return inside.carry_tcp(entry, arrival, Target::Host(HostPort::from(to))).await;
     }
     let from = arrival.from();
-    let text = format!("a connection from {from} was not redirected here");
+    let text = format!(
+        "a connection from {from} was not redirected here; -T takes only those that nft or \
+         iptables redirects (docs/transparent.md)"
+    );
     inside.told.refused(text, &[("from", from.to_string().into())]);
 }
 
