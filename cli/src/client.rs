@@ -104,7 +104,10 @@ async fn serve(
             task.await;
         }
     };
-    let end = async |drain| inside.client.shutdown(drain).await;
+    let end = async |drain| {
+        inside.client.shutdown(drain).await;
+        inside.told.write_last_counts();
+    };
     service::run(log, stop, options, &inside.connections, accepting, end).await
 }
 

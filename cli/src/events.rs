@@ -70,6 +70,7 @@ impl EventLog {
 
     pub(crate) fn write_last_counts(&self) {
         self.counts(Due::Now);
+        self.state.borrow_mut().lines.write_last_counts();
     }
 
     fn counts(&self, due: Due) {

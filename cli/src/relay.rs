@@ -57,6 +57,7 @@ pub(crate) async fn run(
     // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
     let begun = &connections;
+    let last = told.clone();
     // This owns the listener, so its end closes the port.
     let accepting = async move {
         loop {
@@ -76,6 +77,7 @@ pub(crate) async fn run(
     let end = async |drain| {
         service::within(drain, connections.idle()).await;
         closer.close();
+        last.write_last_counts();
     };
     Ok(service::run(log, &mut stop, options, &connections, accepting, end).await)
 }

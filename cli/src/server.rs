@@ -62,12 +62,13 @@ pub(crate) async fn run(
         let server = server.clone();
         live::of_stripes(move || server.status(), connections.clone())
     });
+    let told = events::Connections::new(log, options.limits.log_lines);
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(
         server.clone(),
         Listeners {
             ex: ex.clone(),
-            told: events::Connections::new(log, options.limits.log_lines),
+            told: told.clone(),
             events,
             reach: Rc::new(reach),
             connections: connections.clone(),
@@ -78,6 +79,7 @@ pub(crate) async fn run(
     let accepting = std::future::pending();
     let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
         server.shutdown(drain).await;
+        told.write_last_counts();
         event_log.write_last_counts();
     })
     .await;

@@ -50,6 +50,11 @@ impl Connections {
         self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
     }
 
+    /// To be called at the end.
+    pub(crate) fn write_last_counts(&self) {
+        self.0.borrow_mut().write_last_counts();
+    }
+
     fn write(&self, line: Line) {
         self.0.borrow_mut().write(line);
     }
@@ -173,5 +178,13 @@ mod tests {
         let count = |what: &str| written.lines().filter(|line| line.contains(what)).count();
         assert_eq!((count("opened"), count("ended, ")), (100, 100), "{written}");
         assert_eq!((count("7 refused:"), count("7 failed")), (2, 2), "{written}");
+        told.write_last_counts();
+        let rest = paper.take(&log);
+        for part in ["connection_ended: 900 more ended", "connection_ended: 8 more ended"] {
+            assert!(rest.contains(part), "{rest}");
+        }
+        assert_eq!(rest.lines().count(), 4, "{rest}");
+        told.write_last_counts();
+        assert_eq!(paper.take(&log), "", "each is counted once");
     }
 }

@@ -39,7 +39,8 @@ impl Line {
 pub(super) struct Lines {
     log: Log,
     most: u32,
-    throttles: BTreeMap<(&'static str, Level), Throttle>,
+    /// Each with the word for events that have no line.
+    throttles: BTreeMap<(&'static str, Level), (Throttle, &'static str)>,
 }
 
 /// Events of each connection and each stripe. They have more lines, unless they are warnings.
@@ -59,12 +60,22 @@ impl Lines {
         }
         let is_frequent = level < Level::Warn && FREQUENT.contains(&event);
         let most = if is_frequent { self.most.saturating_mul(ORDINARY) } else { self.most };
-        let throttle = self.throttles.entry((event, level));
-        let Some(unsaid) = throttle.or_insert_with(|| Throttle::new(most)).admit(clock::now())
-        else {
-            return;
-        };
+        let known = self.throttles.entry((event, level));
+        let (throttle, _) = known.or_insert_with(|| (Throttle::new(most), counted));
+        let Some(unsaid) = throttle.admit(clock::now()) else { return };
         fields.push(("unsaid", unsaid.into()));
         self.log.say(level, event, text + &more(unsaid, counted), &fields);
+    }
+
+    /// Counts what has no line and no later line that counts it: the program ends.
+    pub(super) fn write_last_counts(&mut self) {
+        for ((event, level), (throttle, counted)) in &mut self.throttles {
+            let unsaid = std::mem::take(&mut throttle.unsaid);
+            if unsaid > 0 {
+                let text = format!("{event}: {unsaid} more {counted} since the last such line");
+                let fields = [("of", (*event).into()), ("unsaid", unsaid.into())];
+                self.log.say(*level, "left_out", text, &fields);
+            }
+        }
     }
 }
