@@ -216,6 +216,10 @@ impl Target {
         rest.is_empty().then_some(Target::Listener(number))
     }
 
+    pub(crate) fn is_of_listener(&self) -> bool {
+        matches!(self, Target::Listener(_))
+    }
+
     /// Whether this can travel: a host of 1–255 bytes, or an absolute path of at most 107, without
     /// blanks or control characters.
     pub fn check(&self) -> Result<(), TargetError> {

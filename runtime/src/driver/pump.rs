@@ -22,7 +22,7 @@ use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
 use crate::routes::Routes;
-use crate::target::{Opening, Target};
+use crate::target::Opening;
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -453,11 +453,9 @@ impl Pump {
         let crowded = self.flows.len() as u64
             >= self.base.engine.config().max_flows.saturating_mul(2)
             || self.memory.is_tight();
-        let is_client = self.client.is_some();
-        let is_of_listener = |it: &Opening| matches!(it.target, Target::Listener(_));
         let reason = match Opening::decode(opaque) {
             // A server has connections for its client's listeners, and nothing else has any.
-            Ok(opening) if is_client != is_of_listener(&opening) => Reason::NotAllowed,
+            Ok(of) if self.client.is_some() != of.target.is_of_listener() => Reason::NotAllowed,
             _ if crowded => Reason::Unavailable,
             Ok(opening) => {
                 return self.flows.arrive(id, opening, &self.stripes, &mut self.base);
