@@ -1,7 +1,7 @@
 //! The server's part of a listener that a client has asked for.
 
 use crate::addresses::Addresses;
-use crate::admission::descriptors::HasRoom;
+use crate::admission::descriptors::{Counted, HasRoom};
 use crate::driver::{Origin, Pump, Wanted};
 use crate::handover::oneshot;
 use crate::pipe::memory::MemoryPipe;
@@ -21,6 +21,8 @@ pub struct Listening {
     room: HasRoom,
     /// The local end of the flow by which the client has asked.
     asked: MemoryPipe,
+    /// The descriptor of the socket that listens.
+    _counted: Counted,
 }
 
 impl Listening {
@@ -30,7 +32,7 @@ impl Listening {
         room: HasRoom,
         asked: MemoryPipe,
     ) -> Self {
-        Listening { number, pump, room, asked }
+        Listening { number, pump, room, asked, _counted: Counted::new() }
     }
 
     /// Waits until the client no longer wants it, or the session has ended.
@@ -46,8 +48,11 @@ impl Listening {
     }
 
     /// As [`Incoming::ensure_room`](crate::local::Incoming::ensure_room), for a connection that has
-    /// come to it.
+    /// come to it. The client may also have as many connections as it may, or let none be opened.
     pub fn ensure_room(&self) -> io::Result<()> {
+        if self.pump.upgrade().is_some_and(|pump| pump.borrow().is_crowded()) {
+            return Err(io::Error::other("too many connections wait for this client or are open"));
+        }
         if (self.room)() { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
 

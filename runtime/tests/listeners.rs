@@ -6,7 +6,10 @@ use common::*;
 use smol::future::zip;
 use std::net::SocketAddr;
 use striper_core::Reason;
-use striper_runtime::local::{Client, ClientOptions, Executor, Listening, RemoteListener, Server};
+use striper_core::limits::INITIAL_FLOWS;
+use striper_runtime::local::{
+    Client, ClientOptions, Executor, Listening, RemoteListener, Server, ServerOptions,
+};
 use striper_runtime::{Addresses, FlowEnd, PipeExt, Target, memory_pipe};
 
 /// A client that may listen, and its server.
@@ -109,5 +112,27 @@ fn a_listener_ends_with_its_session_and_is_back_in_the_next_one() {
             }
         };
         let (_listener, _listening) = listen(&client, &next).await;
+    });
+}
+
+#[test]
+fn a_client_that_lets_no_flow_be_opened_can_not_have_the_server_keep_more_than_it_may() {
+    run(|ex| async move {
+        let log = Log::default();
+        let mut options = ServerOptions::default();
+        options.session.max_flows = INITIAL_FLOWS;
+        let server = Server::bind(&ex, any_port(), options, log.sink()).await.unwrap();
+        let mut options = ClientOptions::new(vec![server.local_addr().into()]);
+        options.listens = true;
+        options.session.max_flows = INITIAL_FLOWS;
+        let client = Client::start(&ex, options, log.sink()).unwrap();
+        let (_listener, listening) = listen(&client, &server).await;
+        let mut carried = Vec::new();
+        // The client answers none, so it grants none beyond the first ones.
+        while listening.ensure_room().is_ok() && carried.len() < 1000 {
+            carried.push(listening.carry(Box::new(memory_pipe().0), addresses()));
+        }
+        // Twice as many as there may be, and one is that by which the client has asked.
+        assert_eq!(carried.len() as u64, 2 * INITIAL_FLOWS - 1);
     });
 }

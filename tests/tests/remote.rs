@@ -133,6 +133,27 @@ fn a_listener_closes_when_either_side_stops() {
 }
 
 #[test]
+fn connections_to_the_listener_of_one_key_leave_files_to_another_key() {
+    let [anns, bobs] = [(); 2].map(|()| Origin::start());
+    let (listed, keys) = Listed::start(
+        &["server", "127.0.0.1:0", &bobs.addr().to_string(), "--allow-listen", "*"],
+        [("ann", ""), ("bob", "")],
+    );
+    let address = listed.server.addr().to_string();
+    let start = |key: &str, way: [&str; 2]| {
+        Proxy::start(&[&["client", &address], &way[..], &listed.keys(key)].concat())
+    };
+    let ann = start(&keys[0], ["-R", &format!("0:{}", anns.addr())]);
+    let listen = ann.wait_for("listening").text("listen").parse().unwrap();
+    listed.server.limit_files(256);
+    // At once, so that the server accepts many before its session hears of one.
+    let _many: Vec<_> = (0..400).map(|_| try_connect(listen)).collect();
+    listed.server.wait_for("connection_refused");
+    let bob = start(&keys[1], ["-L", "127.0.0.1:0"]);
+    let _open: Vec<_> = (0..30).map(|_| bob.open(&bobs)).collect();
+}
+
+#[test]
 fn a_key_has_the_listeners_of_its_own_rules_until_they_are_read_again() {
     let (origin, other) = (Origin::start(), Vacant::reserve().addr());
     let other_rule = other.port().to_string();

@@ -94,9 +94,15 @@ impl Flows {
         self.open.get(&id).copied()
     }
 
-    /// How many of those that the session knows have a local pipe.
+    /// How many the session knows or has been asked for. A request keeps memory until the peer
+    /// lets it be opened, even if its local pipe has gone.
+    pub(crate) fn kept(&self) -> usize {
+        self.open.len() + self.opening.len()
+    }
+
+    /// How many local pipes there are.
     pub(crate) fn connections(&self) -> usize {
-        self.open.values().filter(|token| self.ends[token].is_attached()).count()
+        self.ends.values().filter(|end| end.is_attached()).count()
     }
 
     /// Bytes for local pipes of flows that the session has reset: credit accounts for them no more.
@@ -118,10 +124,9 @@ impl Flows {
     ) -> Token {
         let (token, waker) = base.agenda.register(Kind::Flow);
         self.note_listener(token, target);
-        let now = base.engine.now();
-        let (stage, carried) = (Stage::Waiting(now), stripes.carried().collect());
+        let (now, carried) = (base.engine.now(), stripes.carried().collect());
         let Wanted { from, opened, report } = wanted;
-        let mut end = LocalEnd::new(stage, opened, None, waker, carried, now);
+        let mut end = LocalEnd::new(Stage::Waiting(now), opened, None, waker, carried, now);
         match from {
             Origin::Local(local) => end.attach(local, report),
             Origin::Early(early, accepted) => end.begin(early, accepted, report),
@@ -441,9 +446,7 @@ impl Flows {
 
     /// The session has ended and has no more use for any.
     pub(crate) fn cut_all(&mut self, why: Cut, base: &mut Base) {
-        let mut ids: Vec<FlowId> = self.open.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
+        for id in self.open.keys().copied().collect::<BTreeSet<_>>() {
             self.cut(id, FlowEnd::Cut(why), base);
         }
     }

@@ -30,8 +30,10 @@ impl Memory {
         }
     }
 
-    pub(super) fn is_tight(&self) -> bool {
-        self.0.as_ref().is_some_and(Share::is_tight)
+    /// Whether there are as many flows as may be, or memory is tight.
+    pub(super) fn is_crowded(&self, engine: &Engine, flows: &Flows) -> bool {
+        flows.kept() as u64 >= engine.config().max_flows.saturating_mul(2)
+            || self.0.as_ref().is_some_and(Share::is_tight)
     }
 }
 

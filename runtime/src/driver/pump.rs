@@ -346,6 +346,10 @@ impl Pump {
         self.flows.attach(id, local, report, &mut self.base);
     }
 
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.memory.is_crowded(&self.base.engine, &self.flows)
+    }
+
     pub(crate) fn refuse(&mut self, id: FlowId, reason: Reason) {
         if let Some(token) = self.flows.token(id) {
             self.base.engine.input(Input::FlowRefuse { flow: id, reason });
@@ -450,13 +454,10 @@ impl Pump {
     }
 
     fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
-        let crowded = self.flows.len() as u64
-            >= self.base.engine.config().max_flows.saturating_mul(2)
-            || self.memory.is_tight();
         let reason = match Opening::decode(opaque) {
             // A server has connections for its client's listeners, and nothing else has any.
             Ok(of) if self.client.is_some() != of.target.is_of_listener() => Reason::NotAllowed,
-            _ if crowded => Reason::Unavailable,
+            _ if self.is_crowded() => Reason::Unavailable,
             Ok(opening) => {
                 return self.flows.arrive(id, opening, &self.stripes, &mut self.base);
             }

@@ -246,7 +246,7 @@ impl Sessions {
         let mut known = 0;
         for ((key, _), pump) in &*self.sessions.borrow() {
             let pump = pump.borrow();
-            *held.entry(*key).or_default() += pump.stripes().len() + pump.flows().len();
+            *held.entry(*key).or_default() += pump.stripes().len() + pump.flows().kept();
             known += pump.stripes().len() + pump.flows().connections();
         }
         match descriptors::room(self.spare_files.get(), pending, known as u64) {
