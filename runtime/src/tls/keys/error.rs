@@ -68,6 +68,8 @@ pub enum KeyError {
     NotIndented,
     /// A rule above the first key.
     NobodysRule,
+    /// A rule whose key is a comment, in the line of this number.
+    HiddenKeysRule(usize),
     /// A line with a rule has over 1024 bytes.
     LongRule,
     /// A line of a list of peers without a name.
@@ -134,6 +136,7 @@ impl KeyError {
             KeyError::TakesNothing => "leave it out",
             KeyError::NotIndented => "indent it: rules stand below their key, behind blanks",
             KeyError::NobodysRule => "put it below the key that it is for",
+            KeyError::HiddenKeysRule(_) => "begin its line with # as well, or put it below its key",
             KeyError::LongRule => "make several rules of it, each in a line of its own",
             KeyError::File(of, kind, _) => file_cure(*of, *kind),
             KeyError::NoFile(FileUse::List) => file_cure(FileUse::List, ErrorKind::Other),
@@ -243,6 +246,7 @@ impl fmt::Display for KeyError {
             KeyError::TakesNothing => "nothing comes behind this word",
             KeyError::NotIndented => "this rule is not indented",
             KeyError::NobodysRule => "there is no key above this rule",
+            KeyError::HiddenKeysRule(n) => return write!(f, "its key, in line {n}, is a comment"),
             KeyError::LongRule => "this line is longer than 1024 bytes",
             KeyError::NoName => "the name is missing",
             KeyError::BadName => "this name can't stand in a log",

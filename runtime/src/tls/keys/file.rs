@@ -52,7 +52,7 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
     #[cfg(unix)]
     let mode = owned_mode(&file, FileUse::Key)?;
     let text = read(&mut file, FileUse::Key, MAX_KEY_FILE)?;
-    let mut lines = meaningful(&text).map(|(_, line)| line.trim());
+    let mut lines = text.lines().filter(|line| says_something(line)).map(str::trim);
     let key = match (lines.next(), lines.next()) {
         (Some(line), None) => line.parse(),
         (Some(line), Some(_)) => line.parse::<Key>().and(Err(KeyError::ManyLines)),
@@ -95,12 +95,10 @@ fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
     if owner == us || owner == 0 { Ok(metadata.mode()) } else { Err(KeyError::Foreign(owner)) }
 }
 
-/// Lines that say something, counted from 1.
-pub(super) fn meaningful(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    (1..).zip(text.lines()).filter(|(_, line)| {
-        let said = line.trim_start();
-        !said.is_empty() && !said.starts_with('#')
-    })
+/// Whether a line is neither blank nor a comment.
+pub(super) fn says_something(line: &str) -> bool {
+    let said = line.trim_start();
+    !said.is_empty() && !said.starts_with('#')
 }
 
 /// Opens a file; something else, such as a FIFO, could keep us waiting for ever.

@@ -1,7 +1,7 @@
 //! The list of peers: their public keys, their names, and rules of their own.
 
-use super::file::meaningful;
-use super::{BadLine, KeyError, MAX_PEERS, PeerName, PublicKey, peer_name, unknown};
+use super::file::says_something;
+use super::{BadLine, KeyError, MAX_PEERS, PUBLIC, PeerName, PublicKey, peer_name, unknown};
 use crate::rules::{RuleError, Rules};
 use std::ops::Range;
 use std::str::FromStr;
@@ -68,10 +68,22 @@ type Wrong = (KeyError, Option<Range<usize>>);
 
 pub(super) fn peers(text: &str) -> Result<Vec<Listed>, KeyError> {
     let mut peers: Vec<Listed> = Vec::new();
-    for (number, line) in meaningful(text) {
-        let read = match is_rule(line) {
-            true => add_rule(peers.last_mut(), line),
-            false => add_peer(&mut peers, line),
+    // Where the key of the next rule is a comment: the rule must not be one of the key above that.
+    let mut hidden = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        if !says_something(line) {
+            hidden = hides_key(line).then_some(number).or(hidden);
+            continue;
+        }
+        let read = match (is_rule(line), hidden) {
+            (true, Some(above)) => {
+                Err((KeyError::HiddenKeysRule(above), Some(places(line)[0].clone())))
+            }
+            (true, None) => add_rule(peers.last_mut(), line),
+            (false, _) => {
+                hidden = None;
+                add_peer(&mut peers, line)
+            }
         };
         read.map_err(|(error, range)| {
             let line = range.map(|range| (line.to_owned(), range));
@@ -82,6 +94,11 @@ pub(super) fn peers(text: &str) -> Result<Vec<Listed>, KeyError> {
         }
     }
     Ok(peers)
+}
+
+/// Whether a comment has a key in it, as that of a peer who was taken out.
+fn hides_key(line: &str) -> bool {
+    line.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).starts_with(PUBLIC)
 }
 
 /// Whether a line is a rule: it is indented, and no key. Keys may be indented as well.

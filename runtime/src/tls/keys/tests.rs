@@ -220,6 +220,19 @@ quickcheck! {
 }
 
 #[test]
+fn the_rules_of_a_key_that_is_a_comment_are_not_those_of_the_key_above() {
+    let [a, b] = [1, 2].map(|seed| key(KeyKind::Private, seed).public().unwrap());
+    for sign in ["#", "# ", "  ##\t"] {
+        let text = format!("{a} ann\n  deny x:1\n{sign}{b} bob\n\n  # his\n  allow *:*\n");
+        let (number, part, error) = mistake(&text);
+        assert_eq!((number, part.as_deref()), (6, Some("allow")), "{text}");
+        assert_eq!(error, KeyError::HiddenKeysRule(3));
+    }
+    let text = format!("# {b} bob\n{a} ann\n  allow a:1\n  #allow b:1\n# bob is out\n  deny c:1");
+    assert_eq!(peers(&text).unwrap().len(), 1);
+}
+
+#[test]
 fn a_list_over_the_limit_is_refused() {
     let lines = |count: usize| -> String {
         let line = |i: usize| {
