@@ -209,6 +209,14 @@ fn name(level: Level) -> (&'static str, &'static str) {
     }
 }
 
+/// Whether a character could hide or move others. Beside control characters, these are breaks of
+/// lines, characters without a width, and those that change the direction of text (UAX #9).
+fn garbles(c: char) -> bool {
+    let others = ['\u{61c}', '\u{feff}'];
+    let ranges = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+    c.is_control() || others.contains(&c) || ranges.iter().any(|range| range.contains(&c))
+}
+
 fn human_line(time: Option<SystemTime>, level: Level, text: &str, colour: bool) -> String {
     let (name, paint) = name(level);
     let (paint, reset) = if colour { (paint, "\x1b[0m") } else { ("", "") };
@@ -216,7 +224,7 @@ fn human_line(time: Option<SystemTime>, level: Level, text: &str, colour: bool) 
     let mut line = format!("{}{paint}{name:<5}{reset} ", time.unwrap_or_default());
     for c in text.chars() {
         match c {
-            c if c.is_control() => line.extend(c.escape_default()),
+            c if garbles(c) => line.extend(c.escape_default()),
             c => line.push(c),
         }
     }
@@ -255,7 +263,8 @@ fn json_line(
     line
 }
 
-/// RFC 8259, section 7: quotes, backslashes and control characters are escaped.
+/// RFC 8259, section 7: quotes, backslashes and control characters are escaped. So are others that
+/// could garble the text, which all have four digits.
 fn push_json_string(line: &mut String, text: &str) {
     line.push('"');
     for c in text.chars() {
@@ -264,7 +273,7 @@ fn push_json_string(line: &mut String, text: &str) {
             '\\' => line.push_str("\\\\"),
             '\n' => line.push_str("\\n"),
             '\t' => line.push_str("\\t"),
-            c if c.is_control() => _ = write!(line, "\\u{:04x}", u32::from(c)),
+            c if garbles(c) => _ = write!(line, "\\u{:04x}", u32::from(c)),
             c => line.push(c),
         }
     }
@@ -341,6 +350,16 @@ mod tests {
     fn control_characters_from_peers_are_escaped() {
         let line = human_line(Some(noon()), Level::Info, "a\x1b[2Jb\r\nc\u{9b}d", false);
         assert!(line.ends_with("info  a\\u{1b}[2Jb\\r\\nc\\u{9b}d\n"), "{line:?}");
+    }
+
+    #[test]
+    fn characters_that_move_or_hide_others_are_escaped() {
+        let text = "a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}é";
+        let line = human_line(Some(noon()), Level::Info, text, false);
+        let expected = r"a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}é";
+        assert!(line.ends_with(&format!("{expected}\n")), "{line:?}");
+        let line = json_line(noon(), Level::Info, "x", text, &[]);
+        assert!(line.contains(r#""a\u202eb\u2066c\u200bd\ufeffe\u2028é""#), "{line}");
     }
 
     #[test]
