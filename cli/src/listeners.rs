@@ -42,8 +42,7 @@ struct Table {
 
 struct Known {
     number: u64,
-    /// The client's key, if clients need one.
-    key: Option<PublicKey>,
+    client: Rc<Client>,
     /// Whether the session has no stripe, so that the client may be gone for good.
     stands_still: Box<dyn Fn() -> bool>,
     task: Task<()>,
@@ -51,19 +50,22 @@ struct Known {
 
 impl Open {
     fn of(&self, key: Option<PublicKey>) -> usize {
-        self.0.known.borrow().values().filter(|known| known.key == key).count()
+        self.0.known.borrow().values().filter(|known| known.client.key == key).count()
     }
 
-    /// Closes a listener whose client has probably started again: the same key asks for the same
-    /// address, and the session that has it stands still. Says whether there was one.
-    async fn close_stale(&self, address: SocketAddr, key: Option<PublicKey>) -> bool {
-        let stale = {
-            let mut known = self.0.known.borrow_mut();
-            let is_stale = |known: &Known| known.key == key && (known.stands_still)();
-            known.get(&address).is_some_and(is_stale).then(|| known.remove(&address)).flatten()
-        };
-        match stale {
-            Some(stale) => stale.task.cancel().await.is_none(),
+    /// Whether the client of a listener has probably started again: the same key asks for the same
+    /// address, and the session that has it stands still.
+    fn is_stale(&self, address: SocketAddr, key: Option<PublicKey>) -> bool {
+        let known = self.0.known.borrow();
+        let is_stale = |known: &Known| known.client.key == key && (known.stands_still)();
+        known.get(&address).is_some_and(is_stale)
+    }
+
+    /// Closes a listener, and says whether there was one.
+    async fn close(&self, address: SocketAddr) -> bool {
+        let closed = self.0.known.borrow_mut().remove(&address);
+        match closed {
+            Some(closed) => closed.task.cancel().await.is_none(),
             None => false,
         }
     }
@@ -79,6 +81,7 @@ impl Open {
 
 /// The client of a listener.
 struct Client {
+    /// Its key, if clients need one.
     key: Option<PublicKey>,
     /// The name of its key in the log, alone and as ` (key NAME)`. Both are empty without one.
     name: String,
@@ -89,11 +92,11 @@ impl Listeners {
     /// Listens for the client that asks for it by this flow, or says why not.
     pub(crate) async fn begin(self, incoming: Incoming) {
         let peer = incoming.peer();
-        let client = Client {
+        let client = Rc::new(Client {
             key: incoming.key(),
             name: peer.as_deref().unwrap_or_default().to_owned(),
             whose: events::key(peer.as_ref()),
-        };
+        });
         let Target::Listen { address, .. } = *incoming.target() else { return };
         let listener = match self.listen(address, &client, &incoming).await {
             Ok(listener) => listener,
@@ -101,7 +104,7 @@ impl Listeners {
                 let whose = &client.whose;
                 let text = format!("not listening on {address} for a client{whose}: {why}");
                 let fields = [
-                    ("key", client.name.into()),
+                    ("key", client.name.as_str().into()),
                     ("listen", address.to_string().into()),
                     ("error", why.into()),
                 ];
@@ -113,13 +116,13 @@ impl Listeners {
         let listening = incoming.listen(here.port()).await;
         let number = self.open.0.begun.get();
         self.open.0.begun.set(number + 1);
-        let (key, stands_still) = (client.key, Box::new(listening.probe()));
-        let (open, ex) = (self.open.clone(), self.ex.clone());
+        let stands_still = Box::new(listening.probe());
+        let (open, ex, whose) = (self.open.clone(), self.ex.clone(), client.clone());
         let task = ex.spawn(async move {
-            self.attend(listener, listening, &client).await;
+            self.attend(listener, listening, &whose).await;
             self.open.forget(here, number);
         });
-        open.0.known.borrow_mut().insert(here, Known { number, key, stands_still, task });
+        open.0.known.borrow_mut().insert(here, Known { number, client, stands_still, task });
     }
 
     async fn listen(
@@ -131,7 +134,8 @@ impl Listeners {
         if !self.may_listen(address, client) {
             return Err(("no --allow-listen rule allows it".into(), Reason::NotAllowed));
         }
-        if self.open.of(client.key) >= OF_A_KEY {
+        let is_stale = self.open.is_stale(address, client.key);
+        if self.open.of(client.key) >= OF_A_KEY && !is_stale {
             return Err((format!("it has {OF_A_KEY} listeners"), Reason::Unavailable));
         }
         let failed = |error: io::Error| (error.to_string(), reason(&error));
@@ -143,12 +147,15 @@ impl Listeners {
         };
         let bind = async || {
             let mut listener = Listener::bind(address, Some(self.events.clone())).await?;
+            if self.reach.may_lead_to(listener.local_addr()) {
+                return Err(io::Error::other("the server's own target has this port"));
+            }
             listener.keep_spare(Limits::default().spare_files);
             Ok::<_, io::Error>(listener)
         };
         match bind().await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if !self.open.close_stale(address, client.key).await {
+                if !(is_stale && self.open.close(address).await) {
                     return Err(unbound(error));
                 }
                 let text = format!("no longer listening on {address} for a lost client");
@@ -161,6 +168,29 @@ impl Listeners {
         }
     }
 
+    /// The rules have been read again: closes what they do not allow any more.
+    pub(crate) fn recheck(&self) {
+        let mut known = self.open.0.known.borrow_mut();
+        let is_denied =
+            |(here, known): &(&SocketAddr, &Known)| !self.may_listen(**here, &known.client);
+        let denied: Vec<_> = known.iter().filter(is_denied).map(|(here, _)| *here).collect();
+        for here in denied {
+            let (all, closed) = (self.clone(), known.remove(&here));
+            let close = async move {
+                let Some(Known { client, task, .. }) = closed else { return };
+                task.cancel().await;
+                all.tell_end(here, &client, ": no --allow-listen rule allows it any more");
+            };
+            self.ex.spawn(close).detach();
+        }
+    }
+
+    fn tell_end(&self, here: SocketAddr, Client { name, whose, .. }: &Client, why: &str) {
+        let text = format!("no longer listening on {here} for a client{whose}{why}");
+        let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
+        self.told.listener_ended(text, &fields);
+    }
+
     /// By the rules of now: they may have been read again.
     fn may_listen(&self, address: SocketAddr, client: &Client) -> bool {
         self.reach.policy.of(client.key.as_ref()).may_listen(address).is_some()
@@ -171,23 +201,19 @@ impl Listeners {
         let (here, Client { name, whose, .. }) = (listener.local_addr(), client);
         let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
         self.told.listening(format!("listening on {here} for a client{whose}"), &fields);
-        let why = loop {
+        loop {
             let unwanted = async {
                 listening.unwanted().await;
                 None
             };
             let Some((pipe, from)) = or(unwanted, async { Some(listener.accept().await) }).await
             else {
-                break "";
+                break;
             };
-            if !self.may_listen(here, client) {
-                break ": no --allow-listen rule allows it any more";
-            }
             self.carry(pipe, from, here, client, &listening);
-        };
+        }
         drop(listener);
-        let text = format!("no longer listening on {here} for a client{whose}{why}");
-        self.told.listener_ended(text, &fields);
+        self.tell_end(here, client, "");
     }
 
     fn carry(

@@ -92,6 +92,16 @@ impl Reach {
         }
     }
 
+    /// Whether a listener here could get the connections for this side's own target: that may start
+    /// again, or have a second address such as `::1`.
+    pub(crate) fn may_lead_to(&self, here: SocketAddr) -> bool {
+        let is_here = |own: &HostPort| match own.host.parse::<IpAddr>() {
+            Ok(address) => is_own(address),
+            Err(_) => own.host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+        };
+        self.own.as_ref().is_some_and(|own| own.port == here.port() && is_here(own))
+    }
+
     /// Connects to the target of a flow, and tells it whose connection that is.
     pub(crate) async fn connect(
         &self,

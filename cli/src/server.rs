@@ -50,31 +50,29 @@ pub(crate) async fn run(
     let server = server.map_err(|error| Failure::setting(&error))?;
     let reach = Reach {
         own: target.cloned(),
-        policy: policy.clone(),
+        policy,
         limit: options.connect_timeout,
         lookups: Lookups::new(ex),
         proxy_protocol: options.proxy_protocol,
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
-    stop.on_reread(reread(log, &options.keys, &server, policy));
     let connections = Connections::default();
+    let told = events::Connections::new(log, options.limits.log_lines);
+    let listeners = Listeners {
+        ex: ex.clone(),
+        told: told.clone(),
+        events,
+        reach: Rc::new(reach),
+        connections: connections.clone(),
+        open: Open::default(),
+    };
+    stop.on_reread(reread(log, &options.keys, &server, &listeners));
     let _status = live::show(ex, log, options, {
         let server = server.clone();
         live::of_stripes(move || server.status(), connections.clone())
     });
-    let told = events::Connections::new(log, options.limits.log_lines);
     // This goes on while connections finish: the library's server takes no new ones then.
-    let _attending = ex.spawn(attend(
-        server.clone(),
-        Listeners {
-            ex: ex.clone(),
-            told: told.clone(),
-            events,
-            reach: Rc::new(reach),
-            connections: connections.clone(),
-            open: Open::default(),
-        },
-    ));
+    let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
     let accepting = std::future::pending();
     let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
@@ -89,12 +87,19 @@ pub(crate) async fn run(
 }
 
 /// Reads keys and the rules beside them again.
-fn reread(log: &Log, options: &KeyOptions, server: &Server, policy: Policy) -> impl Fn() + use<> {
+fn reread(
+    log: &Log,
+    options: &KeyOptions,
+    server: &Server,
+    listeners: &Listeners,
+) -> impl Fn() + use<> {
     let (log, options, server) = (log.clone(), options.clone(), server.clone());
+    let listeners = listeners.clone();
     move || {
         keys::reread(&log, &options, |keys| {
             server.set_keys(keys.clone());
-            policy.set(keys);
+            listeners.reach.policy.set(keys);
+            listeners.recheck();
         });
     }
 }

@@ -115,6 +115,30 @@ fn a_client_that_was_killed_and_starts_again_has_its_listener_back() {
 }
 
 #[test]
+fn a_client_with_all_the_listeners_it_may_have_gets_them_back_too() {
+    let (origin, server) = (Origin::start(), Proxy::start(ANY));
+    let vacant: Vec<Vacant> = (0..64).map(|_| Vacant::reserve()).collect();
+    let there: Vec<SocketAddr> = vacant.iter().map(Vacant::addr).collect();
+    drop(vacant);
+    let mut args = vec!["client".to_owned(), server.addr().to_string()];
+    args.extend(there.iter().flat_map(|at| ["-R".to_owned(), format!("{at}:{}", origin.addr())]));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut first = Proxy::start(&args);
+    for address in &there {
+        while try_connect(*address).is_err() {
+            std::thread::yield_now();
+        }
+    }
+    let _open = connect(there[0]);
+    first.kill();
+    server.wait_for("session_stranded");
+    let _second = Proxy::start(&args);
+    server.wait_for_any("a listener that is taken over", |event| {
+        event.is("listener_ended") && event.text("message").contains("for a lost client")
+    });
+}
+
+#[test]
 fn a_listener_closes_when_either_side_stops() {
     for stops in ["client", "server"] {
         let (origin, mut server) = (Origin::start(), Proxy::start(ANY));
@@ -172,11 +196,27 @@ fn a_key_has_the_listeners_of_its_own_rules_until_they_are_read_again() {
     bob.wait_for("connection_refused");
     let bob = start(&keys[1], &format!("{other}:{}", origin.addr()));
     bob.wait_for("listening");
-    // The listener ends at the first connection that is no longer allowed.
+    let (program, target) = (connect(listen), origin.accept());
     listed.list(&lines(&keys, ["  allow-listen 1\n", ""]), "keys_read");
-    expect_reset(&mut connect(listen));
-    listed.server.wait_for("listener_ended");
+    assert_eq!(listed.server.wait_for("listener_ended").text("listen"), listen.to_string());
     assert!(try_connect(listen).is_err());
+    exchange(&program, &target, 0..1000);
+    exchange(&connect(other), &origin.accept(), 0..1000);
+    ann.wait_for("connection_refused");
+}
+
+#[test]
+fn no_client_listens_in_place_of_the_target_of_the_server() {
+    let (origin, target) = (Origin::start(), Vacant::reserve().addr());
+    for name in [target.to_string(), format!("localhost:{}", target.port())] {
+        let server = Proxy::start(&["server", "127.0.0.1:0", &name, "--allow-listen", "*"]);
+        let remote = format!("{target}:{}", origin.addr());
+        let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
+        client.wait_for("connection_refused");
+        let told = server.wait_for("connection_refused");
+        assert!(told.text("error").contains("own target has this port"), "{told}");
+        assert!(try_connect(target).is_err());
+    }
 }
 
 #[test]
