@@ -1,6 +1,6 @@
 //! The client's part of a listener that the server has for it.
 
-use crate::admission::descriptors::{HasRoom, ensure_spare};
+use crate::admission::descriptors::{self, HasRoom, Room};
 use crate::admission::limits::Limits;
 use crate::admission::places::Places;
 use crate::driver::{Origin, Pump, Wanted};
@@ -29,11 +29,18 @@ pub(crate) struct Listeners {
 impl Default for Listeners {
     fn default() -> Self {
         let Limits { unanswered, spare_files, .. } = Limits::default();
+        let unanswered = Places::new(unanswered);
+        // The targets of a burst are all dialled before one of them counts as a connection.
+        let pending = unanswered.clone();
+        let room = move || {
+            let pending = pending.taken() as u64;
+            descriptors::room(spare_files, pending, u64::MAX) != Room::None
+        };
         Listeners {
             queues: RefCell::default(),
             next: Cell::new(0),
-            unanswered: Places::new(unanswered),
-            room: Rc::new(move || ensure_spare(spare_files).is_ok()),
+            unanswered,
+            room: Rc::new(room),
         }
     }
 }

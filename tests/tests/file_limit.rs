@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use striper_tests::{Event, Origin, Pair, Proxy, try_connect};
+use striper_tests::{Event, Origin, Pair, Proxy, Route, try_connect};
 
 const FILES: u64 = 40;
 const FLOOD: usize = 100;
@@ -108,4 +108,26 @@ fn callers_that_fill_the_stripe_port_keep_no_target_from_being_dialled() {
     let connections: Vec<TcpStream> = (0..5).map(|_| client.connect()).collect();
     assert!(connections.iter().all(is_greeted));
     drop(strangers);
+}
+
+/// Else a server could take the files that its client needs for stripes and programs.
+#[test]
+fn a_burst_from_a_listener_of_the_server_leaves_files_to_the_client() {
+    let (route, server) = (Route::start(), Proxy::start(&["server", "0", "--allow-listen", "*"]));
+    route.lead_to(server.addr());
+    let remote = format!("0:{}", greeter());
+    let client = Proxy::start(&["client", &route.addr().to_string(), "-R", &remote]);
+    let listen = client.wait_for("listening").text("listen").parse().unwrap();
+    client.wait_for_all_stripes();
+    client.limit_files(2 * FILES);
+    let before = server.files();
+    route.silence();
+    let connections = flood(listen);
+    while server.files() < before + connections.len() {
+        thread::yield_now();
+    }
+    route.heal();
+    let greeted = connections.iter().filter(|connection| is_greeted(connection)).count();
+    assert!(0 < greeted, "some have room");
+    assert!(client.files() as u64 <= 2 * FILES - 16, "{}", client.files());
 }
