@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use async_net::unix::UnixListener;
 use rustix::fs::{FileType, Mode, lstat, unlink};
 use rustix::process::umask;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,7 +78,15 @@ fn is_left_behind(path: &Path) -> bool {
     let is_socket =
         lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(|error| refused(&error))
+    is_socket && try_connect(path).is_err_and(|error| refused(&error))
+}
+
+/// Connects if that takes no time: a listener with a full queue could keep us waiting for ever.
+fn try_connect(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -103,5 +112,20 @@ mod tests {
             assert!(UnixDoor::bind(&path, 0).is_err() && path.exists(), "it is no socket");
             std::fs::remove_dir_all(&folder).unwrap();
         });
+    }
+
+    #[test]
+    fn a_socket_with_a_full_queue_is_in_use_and_makes_nobody_wait() {
+        let folder = std::env::temp_dir().join(format!("striper-full-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.sock");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let queue: Vec<_> = std::iter::from_fn(|| try_connect(&path).ok()).collect();
+        assert!(!queue.is_empty());
+        let failure = UnixDoor::bind(&path, 0).err().unwrap();
+        assert!(failure.to_string().contains("in use"), "{failure}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
