@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use striper_runtime::keys::PublicKey;
 use striper_runtime::local::Executor;
 use striper_runtime::{DialError, HostPort, resolve_host};
 
@@ -22,7 +23,7 @@ const OF_A_KEY: usize = 64;
 pub(crate) struct Lookups {
     ex: Executor,
     all: Arc<Semaphore>,
-    keys: Rc<RefCell<BTreeMap<String, Arc<Semaphore>>>>,
+    keys: Rc<RefCell<BTreeMap<Option<PublicKey>, Arc<Semaphore>>>>,
 }
 
 /// The place of one look-up, until this is dropped.
@@ -34,12 +35,12 @@ impl Lookups {
         Lookups { ex: ex.clone(), all, keys: Rc::default() }
     }
 
-    /// The addresses of a host, for the key `whose`, within `limit`. It waits for a place. A
+    /// The addresses of a host, for a client with this key, within `limit`. It waits for a place. A
     /// look-up goes on when its time is over, and keeps its place until it has ended.
     pub(crate) async fn resolve(
         &self,
         host: &HostPort,
-        whose: &str,
+        whose: Option<PublicKey>,
         limit: Duration,
     ) -> Result<Vec<SocketAddr>, DialError> {
         if let Ok(address) = host.host.parse() {
@@ -58,12 +59,12 @@ impl Lookups {
         addresses.await.unwrap_or(Err(DialError::TimedOut))
     }
 
-    async fn place(&self, whose: &str) -> Place {
+    async fn place(&self, whose: Option<PublicKey>) -> Place {
         let key = {
             let mut keys = self.keys.borrow_mut();
             // Nobody has or awaits a place of these.
             keys.retain(|_, key| Arc::strong_count(key) > 1);
-            let key = keys.entry(whose.to_owned());
+            let key = keys.entry(whose);
             key.or_insert_with(|| Arc::new(Semaphore::new(OF_A_KEY))).clone()
         };
         [key.acquire_arc().await, self.all.acquire_arc().await]
@@ -88,18 +89,19 @@ mod tests {
     fn one_key_leaves_look_ups_to_others_and_the_rest_of_its_own_wait() {
         let lookups = Lookups::new(&Executor::default());
         let mut places = Vec::new();
-        for key in ["a", "b", "c", "d"] {
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|byte| Some(PublicKey([byte; 32])));
+        for key in [a, b, c, d] {
             places.extend((0..OF_A_KEY).filter_map(|_| now(lookups.place(key))));
-            assert!(now(lookups.place(key)).is_none(), "{key} has its part");
+            assert!(now(lookups.place(key)).is_none(), "{key:?} has its part");
         }
         assert_eq!(places.len(), LOOKUPS);
-        assert!(now(lookups.place("e")).is_none(), "there are no more");
-        let mut waiting = pin!(lookups.place("a"));
+        assert!(now(lookups.place(e)).is_none(), "there are no more");
+        let mut waiting = pin!(lookups.place(a));
         assert!(now(waiting.as_mut()).is_none());
         places.remove(0);
         assert!(now(waiting).is_some());
         drop(places);
-        assert!(now(lookups.place("f")).is_some());
+        assert!(now(lookups.place(None)).is_some());
         assert_eq!(lookups.keys.borrow().len(), 1);
     }
 }

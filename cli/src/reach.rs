@@ -28,14 +28,6 @@ pub(crate) struct Reach {
     pub proxy_protocol: Option<Version>,
 }
 
-/// The client that asks for a target.
-#[derive(Clone, Copy)]
-pub(crate) struct Asking<'a> {
-    /// The name of its key, or nothing.
-    pub name: &'a str,
-    pub key: Option<&'a PublicKey>,
-}
-
 /// A target that was reached, and the rule that allows it. The default target has none.
 pub(crate) struct Reached {
     pub pipe: Box<dyn Pipe>,
@@ -106,7 +98,7 @@ impl Reach {
     pub(crate) async fn connect(
         &self,
         opening: &Opening,
-        client: Asking<'_>,
+        client: Option<&PublicKey>,
     ) -> Result<Reached, Unreached> {
         let mut reached = self.dial(&opening.target, client).await?;
         if let Some(version) = self.proxy_protocol {
@@ -121,18 +113,22 @@ impl Reach {
     /// Connects to the target of a flow. The rules decide on the address that is then dialled, so a
     /// name can't change its meaning between the decision and the dial. Rules that change during a
     /// look-up count.
-    async fn dial(&self, target: &Target, client: Asking<'_>) -> Result<Reached, Unreached> {
+    async fn dial(
+        &self,
+        target: &Target,
+        client: Option<&PublicKey>,
+    ) -> Result<Reached, Unreached> {
         let asked = match (target, &self.own) {
             (Target::Default, Some(own)) => {
-                return dial_host(own, &self.lookups, client.name, self.limit).await;
+                return dial_host(own, &self.lookups, client.copied(), self.limit).await;
             }
             (Target::Unix(path), _) => return self.dial_unix(path, client).await,
             (Target::Host(asked), _) => asked,
             _ => return Err(Unreached::NoTarget),
         };
-        self.policy.of(client.key).may_resolve(asked).map_err(Unreached::Denied)?;
+        self.policy.of(client).may_resolve(asked).map_err(Unreached::Denied)?;
         let begun = clock::now();
-        let addresses = self.lookups.resolve(asked, client.name, self.limit).await;
+        let addresses = self.lookups.resolve(asked, client.copied(), self.limit).await;
         let addresses = addresses.map_err(Unreached::Dial)?;
         let (allowed, rules) = self.allowed(asked, &addresses, client)?;
         let left = self.limit.saturating_sub(clock::now().duration_since(begun));
@@ -145,8 +141,12 @@ impl Reach {
         Ok(Reached { pipe: Box::new(pipe), rule })
     }
 
-    async fn dial_unix(&self, path: &str, client: Asking<'_>) -> Result<Reached, Unreached> {
-        let rules = self.policy.of(client.key);
+    async fn dial_unix(
+        &self,
+        path: &str,
+        client: Option<&PublicKey>,
+    ) -> Result<Reached, Unreached> {
+        let rules = self.policy.of(client);
         let rule = rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?.to_string();
         let pipe = dial_path(path, self.limit).await.map_err(Unreached::Dial)?;
         Ok(Reached { pipe, rule: Some(rule) })
@@ -157,9 +157,9 @@ impl Reach {
         &self,
         asked: &HostPort,
         addresses: &[SocketAddr],
-        client: Asking<'_>,
+        client: Option<&PublicKey>,
     ) -> Result<(Vec<SocketAddr>, Vec<String>), Unreached> {
-        let rules = self.policy.of(client.key);
+        let rules = self.policy.of(client);
         let (mut allowed, mut denied) = ((Vec::new(), Vec::new()), None);
         for address in addresses {
             match rules.check(asked, *address, is_own) {
@@ -184,7 +184,7 @@ pub(crate) async fn dial_own(
     limit: Duration,
 ) -> Result<Reached, Unreached> {
     match target {
-        Target::Host(host) => dial_host(host, lookups, "", limit).await,
+        Target::Host(host) => dial_host(host, lookups, None, limit).await,
         Target::Unix(path) => {
             let pipe = dial_path(path, limit).await.map_err(Unreached::Dial)?;
             Ok(Reached { pipe, rule: None })
@@ -196,7 +196,7 @@ pub(crate) async fn dial_own(
 async fn dial_host(
     host: &HostPort,
     lookups: &Lookups,
-    whose: &str,
+    whose: Option<PublicKey>,
     limit: Duration,
 ) -> Result<Reached, Unreached> {
     let begun = clock::now();

@@ -8,7 +8,7 @@ use crate::listeners::{Listeners, Open};
 use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::policy::Policy;
-use crate::reach::{Asking, Reach};
+use crate::reach::Reach;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::{congestion, keys, live, trace};
@@ -173,7 +173,7 @@ fn connect(
     ];
     fields.extend(from.map(|from| ("from", from.into())));
     answer(Asked { told, incoming, name, fields }, entry, async move {
-        reach.connect(&opening, Asking { name: &whose, key: key.as_ref() }).await
+        reach.connect(&opening, key.as_ref()).await
     })
 }
 
