@@ -195,9 +195,7 @@ impl Pump {
             Output::StripesWanted { count } => {
                 self.client.iter_mut().for_each(|client| client.dialler.want(count));
             }
-            Output::FlowOpened { request, flow } => {
-                self.flows.opened(request, flow, base);
-            }
+            Output::FlowOpened { request, flow } => self.flows.opened(request, flow, base),
             Output::FlowOpenFailed { request } => self.flow_open_failed(request),
             Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
             Output::FlowAccepted { flow } => self.flows.accepted(flow),
