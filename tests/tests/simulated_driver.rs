@@ -192,6 +192,12 @@ fn a_proxy_that_stops_waits_no_longer_than_it_may_for_a_program_that_reads_nothi
 }
 
 #[test]
+fn a_flow_that_is_done_only_as_its_session_is_stopped_is_not_waited_for() {
+    // All of its bytes have arrived, and its program reads none.
+    world::run(18_219);
+}
+
+#[test]
 fn a_stripe_that_breaks_within_its_first_bytes_is_dialled_again() {
     for after in [1, 2, 8, 30, 40, 45, 60, 100, 1_000, 20_000] {
         for how in [

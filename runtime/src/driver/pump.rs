@@ -140,13 +140,13 @@ impl Pump {
     }
 
     pub(super) fn do_due(&mut self, now: Instant) {
-        let stops = self.life.loses_patience(now);
         if self.base.engine.session().deadline().is_some_and(|(at, _)| at <= now) {
             self.base.engine.input(Input::Tick);
         }
-        if stops {
+        if self.life.loses_patience(now) {
             if self.life.ended.is_none() {
                 self.base.engine.input(Input::Abort);
+                self.settle();
             }
             self.flows.stop_closing(FlowEnd::Cut(Cut::Stopped), &mut self.base);
         }
