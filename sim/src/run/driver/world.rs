@@ -119,8 +119,8 @@ pub struct World {
     /// Listeners are to end.
     closing: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
-    /// The tasks of the client that are on their way to ask the library for something.
-    busy: Rc<Cell<usize>>,
+    /// The tasks of each process that are busy with something beside the library.
+    busy: [Rc<Cell<usize>>; 2],
     local_port: usize,
     stripe_port: usize,
     target_port: usize,
@@ -166,7 +166,7 @@ impl World {
             doors: Rc::default(),
             closing: Rc::default(),
             stopped: Default::default(),
-            busy: Rc::default(),
+            busy: Default::default(),
             local_port,
             stripe_port,
             target_port,

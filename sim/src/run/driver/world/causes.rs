@@ -123,9 +123,9 @@ impl Causes {
         meets(&self.bare, from, until)
     }
 
-    /// Whether the client was without a stripe all the time between two.
+    /// Whether the client was without a stripe before one time, and all the time until another.
     pub fn is_bare_throughout(&self, from: u64, until: u64) -> bool {
-        self.bare.iter().any(|cause| cause.from <= from && cause.until >= until)
+        self.bare.iter().any(|cause| cause.from < from && cause.until >= until)
     }
 
     fn has_ended(&self, process: usize) -> bool {

@@ -83,8 +83,11 @@ impl World {
         }
         if self.stopped[process].get() {
             let tasks = self.executors[process].tasks();
-            let busy = if process == CLIENT { self.busy.get() } else { 0 };
-            assert_eq!(tasks, 1 + busy, "tasks of a stopped proxy, process {process}");
+            assert_eq!(
+                tasks,
+                1 + self.busy[process].get(),
+                "tasks of a stopped proxy, process {process}"
+            );
             self.kill(process, false);
             self.start(process);
         } else {

@@ -7,6 +7,7 @@ use super::*;
 
 impl World {
     pub(super) fn start(&mut self, process: usize) {
+        self.busy[process] = Rc::default();
         let net = self.net.clone();
         let clock = Rc::new(SimClock { net: net.clone(), process });
         let index = net.borrow().now * 2 + process as u64;
@@ -27,7 +28,6 @@ impl World {
                 .expect("settings within their ranges");
             executor.spawn(run);
             let listen = SimListen::new(net, self.local_port);
-            self.busy = Rc::default();
             executor.spawn(carry_local(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
             for index in 0..self.flows.borrow().len() {
@@ -57,7 +57,7 @@ impl World {
             flows: self.flows.clone(),
             first: self.flow_routes,
             causes: self.causes.clone(),
-            busy: self.busy.clone(),
+            busy: self.busy[process].clone(),
             doors: self.doors.clone(),
             eager: self.eager.clone(),
             closing: self.closing.clone(),

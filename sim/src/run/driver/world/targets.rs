@@ -158,7 +158,7 @@ pub(super) async fn answer(proxy: Proxy, index: usize, mut incoming: Incoming) {
             flow.borrow_mut().reach = Reach::Reached;
             if plan.bridged[1] {
                 let mut carried = incoming.into_flow();
-                bridge_in(&proxy.clock(), &mut carried, &mut pipe, &Legs::default()).await;
+                proxy.bridge(&mut carried, &mut pipe).await;
             } else {
                 let report = incoming.carry(Box::new(pipe)).await;
                 flow.borrow_mut().hear(1, report, proxy.now());

@@ -10,7 +10,7 @@ pub(super) struct Proxy {
     pub flows: Flows,
     pub first: usize,
     pub causes: Rc<RefCell<Causes>>,
-    /// The tasks that are on their way to ask the library for something.
+    /// The tasks that are busy with something beside the library.
     pub busy: Rc<Cell<usize>>,
     pub doors: doors::Doors,
     pub eager: Rc<Cell<bool>>,
@@ -29,6 +29,13 @@ impl Proxy {
     pub async fn pause_until(&self, at: striper_core::Instant) {
         self.busy.set(self.busy.get() + 1);
         sleep_until(&self.clock(), at).await;
+        self.busy.set(self.busy.get() - 1);
+    }
+
+    /// Joins two pipes, even after the library has stopped.
+    pub async fn bridge(&self, one: &mut dyn Pipe, other: &mut dyn Pipe) {
+        self.busy.set(self.busy.get() + 1);
+        bridge_in(&self.clock(), one, other, &Legs::default()).await;
         self.busy.set(self.busy.get() - 1);
     }
 

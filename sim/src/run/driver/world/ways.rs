@@ -34,7 +34,7 @@ async fn open(proxy: Proxy, client: Client, index: usize, mut pipe: SimPipe) {
     if plan.bridged[0] {
         match client.open(target).await {
             Ok(mut carried) => {
-                bridge_in(&proxy.clock(), &mut pipe, &mut carried, &Legs::default()).await;
+                proxy.bridge(&mut pipe, &mut carried).await;
             }
             Err(error) => {
                 flow.borrow_mut().open_error = Some(error);
