@@ -61,7 +61,7 @@ impl World {
             doors: self.doors.clone(),
             eager: self.eager.clone(),
             closing: self.closing.clone(),
-            punctual: self.is_punctual(process),
+            punctual: self.is_punctual(CLIENT),
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Proxy {
     pub eager: Rc<Cell<bool>>,
     /// Listeners are to end.
     pub closing: Rc<Cell<bool>>,
-    /// Its timers are never late.
+    /// The timers of the client are never late.
     pub punctual: bool,
 }
 
