@@ -1,6 +1,7 @@
 //! Rules for the addresses on which a server listens at the wish of its clients.
 
-use super::rule::{Rule, RuleError, Subject};
+use super::parse::RuleError;
+use super::rule::{Rule, Subject};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -49,7 +50,8 @@ impl FromStr for ListenRule {
         match rule.subject() {
             Subject::Any | Subject::Block(_) => Ok(ListenRule(rule)),
             Subject::Name(name) if name == LOCALHOST => Ok(ListenRule(rule)),
-            Subject::Name(_) | Subject::Below(_) | Subject::Unix(_) => Err(rule.wrong_subject(
+            Subject::Name(_) | Subject::Below(_) | Subject::Unix(_) => Err(RuleError::of_all(
+                text,
                 "a server listens on an address, not on a name or a path",
                 "write PORTS for loopback, ADDR:PORTS, or *:PORTS for all addresses",
             )),

@@ -6,11 +6,13 @@
 //! rule without an address implies public addresses only, or few others.
 
 mod listen;
+mod parse;
 mod rule;
 mod special;
 
 pub use listen::ListenRule;
-pub use rule::{Rule, RuleError};
+pub use parse::RuleError;
+pub use rule::Rule;
 pub use special::Special;
 
 use crate::target::HostPort;
