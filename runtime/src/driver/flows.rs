@@ -8,6 +8,7 @@ use super::engine::Engine;
 use super::local_end::{Given, LocalEnd, Stage, Written};
 use super::ready::Token;
 use super::stripes::Stripes;
+use super::sweep::Sweep;
 use crate::admission::shedding;
 use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
@@ -15,14 +16,10 @@ use crate::report::{Cut, FlowEnd, FlowReport, OpenError};
 use crate::target::{Opening, Target};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 use striper_core::{FlowId, Input, Instant, Reason};
 
 /// Chunks received from one local pipe before the others get their turn.
 const BUDGET: usize = 4;
-
-/// How often local pipes that are not being received from are asked whether they have broken.
-const SWEEP: Duration = Duration::from_millis(500);
 
 /// A flow that the peer has opened, and what is ready once it is over.
 pub(super) type Opened = (FlowId, Opening, Receiver<()>);
@@ -58,9 +55,8 @@ pub(crate) struct Flows {
     /// Connections that the session has reset because it ends.
     lost: usize,
     lingering: u64,
-    /// There may be local pipes that are not being received from.
-    unwatched: bool,
-    sweep_at: Option<Instant>,
+    /// For local pipes that are not being received from.
+    sweep: Sweep,
     incoming: Vec<Opened>,
 }
 
@@ -152,7 +148,7 @@ impl Flows {
     pub(crate) fn join(&mut self, token: Token, local: Box<dyn Pipe>, base: &mut Base) {
         if let Some(end) = self.ends.get_mut(&token) {
             end.join(local);
-            self.unwatched = true;
+            self.sweep.need();
             base.agenda.unwritten(token);
             base.agenda.again(token);
             base.agenda.wake();
@@ -187,7 +183,7 @@ impl Flows {
         let Some(end) = self.ends.get_mut(&token) else { return };
         end.stage = Stage::Waiting(until);
         self.waiting.insert(token);
-        self.unwatched = true;
+        self.sweep.need();
         base.agenda.at(until, token);
     }
 
@@ -204,7 +200,7 @@ impl Flows {
         let request = self.next_request;
         let opaque = end.ask(request);
         self.next_request += 1;
-        self.unwatched = true;
+        self.sweep.need();
         self.opening.insert(request, token);
         engine.input(Input::FlowOpen { request, opaque });
     }
@@ -306,11 +302,13 @@ impl Flows {
                         Given::Chunk(data) => base.engine.input(Input::FlowData { flow, data }),
                         Given::Empty => {}
                         Given::Fin => {
-                            self.unwatched = true;
+                            self.sweep.need();
                             base.engine.input(Input::FlowFinish { flow });
                         }
                         Given::Nothing => {
-                            self.unwatched |= end.is_unwatched();
+                            if end.is_unwatched() {
+                                self.sweep.need();
+                            }
                             return write(token, end, base);
                         }
                         Given::Broken => return Some(broken(end, &mut base.engine)),
@@ -361,22 +359,20 @@ impl Flows {
 
     /// Local pipes that nobody receives from are to be asked whether they have broken. Says when.
     pub(crate) fn next_sweep(&mut self, now: Instant) -> Option<Instant> {
-        if self.sweep_at.is_none() && self.unwatched {
-            self.sweep_at = Some(now + SWEEP);
-        }
-        self.sweep_at
+        self.sweep.next(now)
     }
 
     /// Asks those local pipes, if it is time.
     pub(crate) fn sweep(&mut self, now: Instant, stripes: &Stripes, base: &mut Base) {
-        if self.sweep_at.is_none_or(|at| at > now) {
+        if !self.sweep.is_due(now) {
             return;
         }
         let ends = self.ends.iter();
         let unwatched: Vec<Token> =
             ends.filter(|(_, end)| end.is_unwatched()).map(|(token, _)| *token).collect();
-        self.unwatched = !unwatched.is_empty();
-        self.sweep_at = None;
+        if !unwatched.is_empty() {
+            self.sweep.need();
+        }
         for token in unwatched {
             let Some(end) = self.ends.get_mut(&token) else { continue };
             if end.check().is_err() {
@@ -529,6 +525,7 @@ mod tests {
     use crate::pipe::Received;
     use crate::pipe::memory::memory_pipe;
     use std::task::Poll;
+    use std::time::Duration;
     use striper_core::Role;
 
     /// Adds a flow from here. Where its token is, and how it ends once it has.

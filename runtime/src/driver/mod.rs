@@ -21,6 +21,7 @@ mod ready;
 mod status;
 mod stripe_end;
 mod stripes;
+mod sweep;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
