@@ -17,10 +17,13 @@ pub struct Inetd {
 
 impl Inetd {
     pub fn serve(origin: Origin, mut command: Command) -> Inetd {
-        let running = Arc::new(Mutex::new(Vec::new()));
-        let inetd = Inetd { running: running.clone() };
+        let inetd = Inetd { running: Arc::default() };
+        let running = Arc::downgrade(&inetd.running);
         thread::spawn(move || {
-            for stream in origin.incoming() {
+            // Nobody may call for longer than a test waits: the program is built meanwhile.
+            while running.strong_count() > 0 {
+                let Some(stream) = origin.incoming().next() else { continue };
+                let Some(running) = running.upgrade() else { return };
                 stream.set_read_timeout(None).expect("a socket");
                 stream.set_write_timeout(None).expect("a socket");
                 let input = OwnedFd::from(stream.try_clone().expect("a socket"));

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use striper_tests::{
-    DOWN, Finished, Origin, Pattern, Process, Program, Sshd, TempDir, UP, Vacant, binary, connect,
+    Finished, Origin, Pattern, Process, Program, Sshd, TempDir, Vacant, binary, connect, exchange,
     servers, start_until,
 };
 
@@ -307,12 +307,7 @@ fn two_sites_reach_servers_of_each_other() {
     let directions = directions.map(|sites| join_sites(&mut desk, sites));
     for Direction { database, web, entries } in &directions {
         for (origin, (entry, ..)) in [database, web].into_iter().zip(entries) {
-            let mut near = connect(entry.addr());
-            UP.send(&mut near, 0..100_000);
-            let mut far = origin.accept();
-            UP.expect(&mut far, 0..100_000);
-            DOWN.send(&mut far, 0..100_000);
-            DOWN.expect(&mut near, 0..100_000);
+            exchange(&connect(entry.addr()), &origin.accept(), 0..100_000);
         }
     }
 }
@@ -328,12 +323,7 @@ fn the_other_site_reaches_a_server_of_this_one() {
         ("8000:localhost:80", &format!("{port}:{}", localhost(origin.addr()))),
     ];
     desk.start_until("home", &with(&begin, &table), "the server is listening on");
-    let mut near = connect(there.addr());
-    UP.send(&mut near, 0..100_000);
-    let mut far = origin.accept();
-    UP.expect(&mut far, 0..100_000);
-    DOWN.send(&mut far, 0..100_000);
-    DOWN.expect(&mut near, 0..100_000);
+    exchange(&connect(there.addr()), &origin.accept(), 0..100_000);
 }
 
 #[test]
