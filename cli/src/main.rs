@@ -27,6 +27,7 @@ mod relay;
 mod server;
 mod service;
 mod signals;
+mod state;
 mod status;
 mod trace;
 mod units;

@@ -55,6 +55,11 @@ impl Connections {
         self.0.live.get()
     }
 
+    /// How many have begun so far.
+    pub(crate) fn begun(&self) -> u64 {
+        self.0.begun.get()
+    }
+
     /// The open connections may go on for this long.
     pub(crate) fn stop_within(&self, drain: Duration) {
         self.0.deadline.set(Some(clock::now() + drain));
@@ -75,9 +80,9 @@ impl Connections {
         .await;
     }
 
-    /// How many ended after the deadline, or are still open after it.
-    fn cut(&self) -> usize {
-        self.0.cut.get() + self.live()
+    /// How many ended after the deadline.
+    pub(crate) fn cut(&self) -> usize {
+        self.0.cut.get()
     }
 }
 
@@ -149,7 +154,7 @@ pub(crate) async fn run(
         log.warn("stopped", "stopped at once by a second signal", &fields);
         return code;
     }
-    let cut = connections.cut();
+    let cut = connections.cut() + connections.live();
     let fields = [("cut", cut.into())];
     if cut > 0 {
         log.warn("stopped", format!("stopped; {} reset", units::were(cut, "connection")), &fields);
@@ -209,6 +214,6 @@ mod tests {
         let (early, _kept) = (connections.begin(), connections.begin());
         connections.stop_within(Duration::ZERO);
         drop(early);
-        assert_eq!(connections.cut(), 2);
+        assert_eq!((connections.cut(), connections.live()), (1, 1));
     }
 }
