@@ -194,7 +194,7 @@ mod tests {
             kept_for: None,
             tcp: BTreeMap::new(),
         };
-        Status { sessions: vec![session], last_dial_error: None }
+        Status { sessions: vec![session], ..Status::default() }
     }
 
     #[test]
@@ -277,8 +277,10 @@ mod tests {
 
     #[test]
     fn without_stripes_the_line_has_the_last_error() {
-        let status =
-            Status { sessions: vec![], last_dial_error: Some(striper_runtime::DialError::Refused) };
+        let status = Status {
+            last_dial_error: Some(striper_runtime::DialError::Refused),
+            ..Status::default()
+        };
         let view = Meter::default().view(&status, 2, clock::now());
         assert_eq!(view.trouble.as_deref(), Some("no stripe to the server: connection refused"));
     }

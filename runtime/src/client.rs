@@ -222,7 +222,8 @@ impl Client {
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
         let last_dial_error = pump.client_side().and_then(|client| client.dialler.error().cloned());
-        Status { sessions: vec![driver::status(&pump)], last_dial_error }
+        let ended = driver::earlier(&pump);
+        Status { sessions: vec![driver::status(&pump)], last_dial_error, ended }
     }
 
     /// Panics with a description if an invariant does not hold, and says how much is held.

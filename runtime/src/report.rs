@@ -373,6 +373,35 @@ pub struct Status {
     pub sessions: Vec<SessionStatus>,
     /// Client: why the last dial failed, if it did.
     pub last_dial_error: Option<DialError>,
+    /// The sums of sessions that have ended. With those of the sessions that exist, they never go
+    /// down.
+    pub ended: EndedSessions,
+}
+
+/// The sums of sessions that have ended; each is the sum of a field of [`Stats`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EndedSessions {
+    /// How many they are.
+    pub sessions: u64,
+    /// Of [`Stats::payload_sent`].
+    pub payload_sent: u64,
+    /// Of [`Stats::payload_resent`].
+    pub payload_resent: u64,
+    /// Of [`Stats::payload_delivered`].
+    pub payload_delivered: u64,
+    /// Of [`Stats::stripes_lost`].
+    pub stripes_lost: u64,
+}
+
+impl EndedSessions {
+    /// One more session has ended, with these counts.
+    pub(crate) fn add(&mut self, stats: &Stats) {
+        self.sessions += 1;
+        self.payload_sent += stats.payload_sent;
+        self.payload_resent += stats.payload_resent;
+        self.payload_delivered += stats.payload_delivered;
+        self.stripes_lost += stats.stripes_lost;
+    }
 }
 
 /// The state of a session.

@@ -11,8 +11,8 @@ use striper_core::{Handshake, HandshakeError, Hello, HelloKind, Refusal, Session
 use striper_runtime::keys::{Key, KeyKind, Keys, Listed, PeerName};
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    ClientTls, DialError, Event, OpenError, Pipe, PipeExt, Received, SessionTag, StripeRefusal,
-    Target, TlsError, TlsPipe, dial_tcp,
+    ClientTls, DialError, Event, OpenError, Pipe, PipeExt, Received, SessionTag, Status,
+    StripeRefusal, Target, TlsError, TlsPipe, dial_tcp,
 };
 
 fn new(kind: KeyKind) -> Key {
@@ -158,6 +158,8 @@ fn a_key_is_replaced_in_three_steps_and_what_is_carried_meanwhile_goes_on() {
         server.set_keys(shared(&new));
         client.set_keys(&shared(&new));
         begun(3).await;
+        let ended = client.status().ended;
+        assert_eq!((ended.sessions, ended.payload_sent), (2, 2), "the sums stay");
         speaks(&client, &server).await;
     });
 }
@@ -175,11 +177,22 @@ fn a_client_that_is_no_longer_listed_is_cut_off_and_nobody_else() {
         speaks(&kept, &server).await;
         let mut cut = dropped.open(Target::Default).await.unwrap();
         cut.write_all(b"x").await.unwrap();
-        let _there = server.accept().await.into_flow();
+        let mut there = server.accept().await.into_flow();
+        there.read_exact(&mut [0]).await.unwrap();
+        let sums = || {
+            let Status { sessions, ended, .. } = server.status();
+            let delivered = sessions.iter().map(|session| session.stats.payload_delivered);
+            (sessions.len(), ended.sessions, ended.payload_delivered + delivered.sum::<u64>())
+        };
+        let (_, _, delivered) = sums();
         server.set_keys(private(&exit, &list[..1]));
         assert!(cut.read(&mut [0]).await.is_err(), "a reset, not an end");
         speaks(&kept, &server).await;
-        assert_eq!(server.status().sessions.len(), 1);
+        assert_eq!(
+            sums(),
+            (1, 1, delivered + 4),
+            "all bytes of the session that was cut off count"
+        );
         assert!(dropped.open(Target::Default).await.is_err());
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::ports::clock::{Clock, Timer};
 use crate::record::{Recording, TraceStop, Traces};
-use crate::report::{Event, SessionTag};
+use crate::report::{EndedSessions, Event, SessionTag};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(crate) struct Engine {
     /// Why the session ends, while the outputs of its end are performed.
     ending: Option<EndReason>,
     events: Vec<Event>,
+    /// Client: the sums of earlier sessions.
+    earlier: EndedSessions,
 }
 
 impl Engine {
@@ -40,6 +42,7 @@ impl Engine {
             deferred: VecDeque::new(),
             ending: None,
             events: Vec::new(),
+            earlier: EndedSessions::default(),
         };
         engine.begin_recording();
         engine
@@ -47,6 +50,7 @@ impl Engine {
 
     /// Client: another session in place of this one, which has ended.
     pub(crate) fn renew(&mut self, id: SessionId) {
+        self.earlier.add(&self.session.stats());
         self.session = Session::new(Role::Client, id, self.config, self.clock.now());
         self.begin_recording();
     }
@@ -66,6 +70,11 @@ impl Engine {
     /// The session, to be asked. Only [`Engine::input`] changes it.
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Client: the sums of the sessions before this one.
+    pub(crate) fn earlier(&self) -> EndedSessions {
+        self.earlier
     }
 
     pub(crate) fn tag(&self) -> SessionTag {

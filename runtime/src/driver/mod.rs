@@ -37,5 +37,5 @@ pub(crate) use flows::{Origin, Wanted};
 pub(crate) use greet::{HearError, hear, say};
 pub(crate) use pump::Pump;
 pub(crate) use ready::Token;
-pub(crate) use status::status;
+pub(crate) use status::{earlier, status};
 pub(crate) use turn::run;

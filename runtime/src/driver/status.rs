@@ -1,7 +1,7 @@
 //! The state of a pump, for its user.
 
 use super::pump::Pump;
-use crate::report::SessionStatus;
+use crate::report::{EndedSessions, SessionStatus};
 
 pub(crate) fn status(pump: &Pump) -> SessionStatus {
     let (engine, stripes, flows) = (&pump.base.engine, pump.stripes(), pump.flows());
@@ -14,4 +14,9 @@ pub(crate) fn status(pump: &Pump) -> SessionStatus {
         kept_for: stripes.kept_for(flows.len(), engine),
         tcp: stripes.tcp(),
     }
+}
+
+/// Client: the sums of the sessions before this one.
+pub(crate) fn earlier(pump: &Pump) -> EndedSessions {
+    pump.base.engine.earlier()
 }

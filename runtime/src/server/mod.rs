@@ -104,7 +104,7 @@ impl Server {
 
     /// The state now.
     pub fn status(&self) -> Status {
-        Status { sessions: self.sessions.status(), last_dial_error: None }
+        self.sessions.status()
     }
 
     /// Panics with a description if an invariant does not hold, and says how much is held.

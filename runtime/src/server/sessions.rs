@@ -16,7 +16,7 @@ use crate::pipe::{Peer, Pipe};
 use crate::ports::Spawn;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{Event, SessionStatus, StripeRefusal};
+use crate::report::{EndedSessions, Event, Status, StripeRefusal};
 use crate::routes::Routes;
 use crate::tls::keys::Keys;
 use crate::tls::{ServerTls, with_records};
@@ -48,6 +48,8 @@ pub(super) struct Sessions {
     keys: RefCell<Option<ServerTls>>,
     /// Each under its caller's key. Another key can neither join it nor learn that it exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
+    /// The sums of those that were there.
+    ended: Cell<EndedSessions>,
     /// Flows that nobody has taken yet. `limits.unanswered` bounds them.
     incoming: Queue<Incoming>,
     /// One for each [`Incoming`] that has no answer.
@@ -85,6 +87,7 @@ impl Sessions {
             routes: Rc::default(),
             keys: RefCell::new(options.keys.as_ref().map(ServerTls::new)),
             sessions: RefCell::default(),
+            ended: Cell::default(),
             incoming: Queue::new(),
             spare_files: Cell::new(0),
             draining: Cell::new(false),
@@ -132,8 +135,17 @@ impl Sessions {
         }
     }
 
-    pub(super) fn status(&self) -> Vec<SessionStatus> {
-        self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
+    pub(super) fn status(&self) -> Status {
+        let sessions = self.sessions.borrow();
+        let sessions = sessions.values().map(|pump| driver::status(&pump.borrow())).collect();
+        Status { sessions, last_dial_error: None, ended: self.ended.get() }
+    }
+
+    /// A session leaves the table for good.
+    fn note_end(&self, pump: &Pump) {
+        let mut ended = self.ended.get();
+        ended.add(&driver::status(pump).stats);
+        self.ended.set(ended);
     }
 
     #[cfg(feature = "testing")]
@@ -228,7 +240,13 @@ impl Sessions {
             sessions.len() < self.limits.sessions && of_key < most
         };
         if !has_room(&sessions) {
-            sessions.retain(|_, pump| !pump.borrow_mut().abandon());
+            sessions.retain(|_, pump| {
+                let abandoned = pump.borrow_mut().abandon();
+                if abandoned {
+                    self.note_end(&pump.borrow());
+                }
+                !abandoned
+            });
         }
         has_room(&sessions).then(|| self.budget.share(key))
     }
@@ -282,6 +300,7 @@ impl Sessions {
                 let mut sessions = all.sessions.borrow_mut();
                 if sessions.get(&name).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
                     sessions.remove(&name);
+                    all.note_end(&pump.borrow());
                 }
             }
             for opened in opened {
