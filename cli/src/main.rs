@@ -30,6 +30,7 @@ mod signals;
 mod state;
 mod status;
 mod trace;
+mod unfinished;
 mod units;
 mod ways;
 

@@ -1,11 +1,11 @@
 //! The ways by which connections come into a client. Each has a file of its own.
 
 mod arrival;
+mod handshakes;
 mod proxy;
 mod reached;
 mod remote;
 pub(crate) mod stdio;
-mod unfinished;
 mod unix;
 mod users;
 
@@ -14,6 +14,7 @@ use crate::events;
 use crate::failure::Failure;
 use crate::lookups::Lookups;
 use crate::service::{Connections, Entry};
+use crate::unfinished;
 use arrival::Arrival;
 use ipnet::IpNet;
 use reached::Reached;
@@ -27,7 +28,6 @@ use striper_runtime::ways::Handshake;
 use striper_runtime::{
     Addresses, Event, FlowEnd, HostPort, Limits, Listener, Opening, Pipe, Target,
 };
-use unfinished::Unfinished;
 use unix::UnixDoor;
 pub(crate) use users::ProxyUsers;
 
@@ -126,7 +126,7 @@ impl Door {
     pub(crate) async fn attend(self, inside: Inside) {
         match self {
             Door::Tcp(listener, target) => {
-                let unfinished = Unfinished::default();
+                let unfinished = handshakes::unfinished();
                 loop {
                     let arrival = Arrival::next(&listener, &inside.proxies).await;
                     let place = arrival.is_proxied.then(|| unfinished.begin());
@@ -151,7 +151,7 @@ impl Door {
                 inside.ex.spawn(redirected(inside.clone(), arrival, entry)).detach();
             },
             Door::Proxy(listener, users) => {
-                let (reached, unfinished) = (Reached::default(), Unfinished::default());
+                let (reached, unfinished) = (Reached::default(), handshakes::unfinished());
                 loop {
                     let arrival = Arrival::next(&listener, &inside.proxies).await;
                     let entry = inside.connections.begin();
@@ -176,7 +176,7 @@ async fn forward(
 ) {
     if let Some(place) = place {
         let header = place.keep(arrival.read_header()).await;
-        if let Err(why) = header.unwrap_or_else(|lost| Err(lost.to_string())) {
+        if let Err(why) = header.unwrap_or_else(|lost| Err(handshakes::why(lost))) {
             let Names { name, mut fields } =
                 Names::new(entry.number(), &arrival.from().to_string(), &target);
             fields.push(("error", why.as_str().into()));

@@ -2,10 +2,10 @@
 
 use super::arrival::Arrival;
 use super::reached::Reached;
-use super::unfinished::{Lost, Place};
-use super::{Inside, Names};
+use super::{Inside, Names, handshakes};
 use crate::log::Level;
 use crate::service::{Entry, within};
+use crate::unfinished::{Lost, Place};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -151,7 +151,7 @@ async fn named(
         Err(lost) => lost,
     };
     let answer = if lost == Lost::Late { by.late() } else { Vec::new() };
-    Err(Unnamed { answer, why: lost.to_string() })
+    Err(Unnamed { answer, why: handshakes::why(lost) })
 }
 
 /// The request, and the bytes after it.
