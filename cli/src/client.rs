@@ -1,13 +1,15 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
 use crate::args::{KeyOptions, Options, Way};
+use crate::events::{EventLog, Tally};
 use crate::failure::{Failure, code};
 use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::service::{self, Connections};
 use crate::signals::Stop;
+use crate::state::{About, Role, Running};
 use crate::ways::{Door, Inside, ProxyUsers, stdio};
-use crate::{congestion, events, keys, live, trace, units};
+use crate::{congestion, events, http_status, keys, live, trace, units};
 use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor};
 use striper_runtime::{FlowEnd, HostPort, Target};
@@ -23,17 +25,20 @@ pub(crate) async fn run(
         keys::ensure_key(&options.keys, servers)?;
     }
     let mut stop = Stop::listen(log)?;
-    let events = events::listener(log, events::LINES);
+    let event_log = EventLog::new(log, events::LINES);
+    let events = event_log.listener();
     let mut doors = Vec::new();
     let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
     for way in ways {
         doors.extend(Door::open(way, users.as_ref(), &events, options.connect_timeout).await?);
     }
+    let page = http_status::listen(options.http_status, &events).await?;
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = trace::begin(options)?;
+    let listening = doors.iter().map(Door::address).collect();
     let described = options.keys.describe(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
@@ -59,7 +64,9 @@ pub(crate) async fn run(
         let (client, connections) = (client.clone(), connections.clone());
         live::show(ex, log, options, live::of_stripes(move || client.status(), connections))
     });
-    let told = events::Connections::new(log, events::LINES);
+    let told = event_log.connections(events::LINES);
+    let running = running(options, (listening, servers), &client, &connections, event_log.tally());
+    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
     let proxies = options.accept_proxy_protocol.as_slice().into();
     let lookups = Lookups::new(ex);
     let inside = Inside { ex: ex.clone(), told, client, connections, lookups, proxies };
@@ -69,6 +76,26 @@ pub(crate) async fn run(
     };
     trace::finish(log, traces.as_deref());
     Ok(code)
+}
+
+/// The state, for those who ask.
+fn running(
+    options: &Options,
+    (listening, servers): (Vec<String>, &[HostPort]),
+    client: &Client,
+    connections: &Connections,
+    tally: Tally,
+) -> Running {
+    let about = About {
+        role: Role::Client,
+        listening,
+        servers: servers.iter().map(HostPort::to_string).collect(),
+        key: Some(options.keys.names()).filter(|names| !names.is_empty()),
+        ..About::default()
+    };
+    let client = client.clone();
+    let count = move || (tally.now(), Vec::new());
+    Running::new(about, connections.clone(), move || client.status(), count)
 }
 
 /// Reads keys and users again. The log says so if there are neither.

@@ -7,12 +7,14 @@ mod lines;
 mod repeats;
 mod servers;
 mod sessions;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
 pub(crate) use connections::Connections;
 pub(crate) use sessions::key;
+pub(crate) use tally::Tally;
 pub(crate) use throttle::LINES;
 
 use crate::clock;
@@ -40,6 +42,7 @@ pub(crate) fn listener(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
 pub(crate) struct EventLog {
     log: Log,
     state: Rc<RefCell<State>>,
+    tally: Tally,
 }
 
 /// The time between two looks for counts that no further event brings into the log.
@@ -53,12 +56,24 @@ impl EventLog {
             callers: Callers::new(lines),
             accept_failures: BTreeMap::new(),
         };
-        EventLog { log: log.clone(), state: Rc::new(RefCell::new(state)) }
+        EventLog { log: log.clone(), state: Rc::new(RefCell::new(state)), tally: Tally::default() }
     }
 
     pub(crate) fn listener(&self) -> Rc<dyn Fn(Event)> {
         let events = self.clone();
-        Rc::new(move |event| events.state.borrow_mut().write(&events.log, &event))
+        Rc::new(move |event| {
+            events.tally.note(&event);
+            events.state.borrow_mut().write(&events.log, &event);
+        })
+    }
+
+    /// Lines about connections, with counts in the same tally.
+    pub(crate) fn connections(&self, lines: u32) -> Connections {
+        Connections::counted(&self.log, lines, self.tally.clone())
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     pub(crate) async fn write_counts(self) {

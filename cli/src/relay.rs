@@ -2,12 +2,14 @@
 //! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
 use crate::args::{Framing, Options};
+use crate::events::{EventLog, Tally};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
-use crate::{clock, events, live, units};
+use crate::{clock, events, http_status, live, state, units};
 use smol::channel::{self, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::local::Executor;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe,
+    Break, BridgeReport, DatagramPipe, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe, Status,
     TcpPipe, bridge_in, dial_tcp,
 };
 
@@ -39,9 +41,12 @@ pub(crate) async fn run(
     framing: Framing,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen(log)?;
-    let listener = Listener::bind(listen, Some(events::listener(log, events::LINES))).await;
+    let event_log = EventLog::new(log, events::LINES);
+    let events = event_log.listener();
+    let listener = Listener::bind(listen, Some(events.clone())).await;
     let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     listener.keep_spare(Limits::default().spare_files);
+    let page = http_status::listen(options.http_status, &events).await?;
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
@@ -53,7 +58,15 @@ pub(crate) async fn run(
             status::legs_line(&view, columns)
         }
     });
-    let told = events::Connections::new(log, events::LINES);
+    let told = event_log.connections(events::LINES);
+    let about = About {
+        role: Role::Relay,
+        listening: vec![listener.local_addr().to_string()],
+        targets: vec![target.to_string()],
+        ..About::default()
+    };
+    let running = running(about, &connections, &traffic, event_log.tally());
+    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
     // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
     let begun = &connections;
@@ -80,6 +93,27 @@ pub(crate) async fn run(
         last.write_last_counts();
     };
     Ok(service::run(log, &mut stop, options, &connections, accepting, end).await)
+}
+
+/// The state, for those who ask.
+fn running(
+    about: About,
+    connections: &Connections,
+    traffic: &Rc<RefCell<Traffic>>,
+    tally: Tally,
+) -> Running {
+    let traffic = traffic.clone();
+    let count = move || {
+        let LegsView { near, far, .. } = traffic.borrow().view();
+        let legs = [("near", near), ("far", far)].map(|(name, leg)| state::Leg {
+            leg: name.to_owned(),
+            sent_bytes: leg.sent,
+            received_bytes: leg.received,
+            congestions: leg.congestions,
+        });
+        (tally.now(), legs.into())
+    };
+    Running::new(about, connections.clone(), Status::default, count)
 }
 
 fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {

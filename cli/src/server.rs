@@ -2,7 +2,7 @@
 
 use crate::answer::{Asked, answer};
 use crate::args::{KeyOptions, Options};
-use crate::events::{self, EventLog};
+use crate::events::{self, EventLog, Tally};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::Log;
@@ -11,12 +11,13 @@ use crate::policy::Policy;
 use crate::reach::Reach;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
-use crate::{congestion, keys, live, trace};
+use crate::state::{About, Role, Running};
+use crate::{congestion, http_status, keys, live, trace};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
-use striper_runtime::{HostPort, Listener, Target};
+use striper_runtime::{CongestionChoice, Event, HostPort, Listener, Target};
 
 pub(crate) async fn run(
     ex: &Executor,
@@ -37,9 +38,8 @@ pub(crate) async fn run(
     let described = options.keys.describe(keys.as_ref());
     let event_log = EventLog::new(log, options.limits.log_lines);
     let events = event_log.listener();
-    let unbound = |error| Failure::bind(listen, &error);
-    let mut listener = Listener::bind(listen, Some(events.clone())).await.map_err(unbound)?;
-    listener.choose(&congestion).map_err(unbound)?;
+    let listener = bind(listen, &events, &congestion).await?;
+    let page = http_status::listen(options.http_status, &events).await?;
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = trace::begin(options)?;
     let mut server_options = server_options(options);
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     };
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     let connections = Connections::default();
-    let told = events::Connections::new(log, options.limits.log_lines);
+    let told = event_log.connections(options.limits.log_lines);
     let listeners = Listeners {
         ex: ex.clone(),
         told: told.clone(),
@@ -66,6 +66,8 @@ pub(crate) async fn run(
         connections: connections.clone(),
         open: Open::default(),
     };
+    let running = running(options, &server, &listeners, event_log.tally());
+    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
     stop.on_reread(reread(log, &options.keys, &server, &listeners));
     let _status = live::show(ex, log, options, {
         let server = server.clone();
@@ -84,6 +86,32 @@ pub(crate) async fn run(
     drop(counting);
     trace::finish(log, traces.as_deref());
     Ok(code)
+}
+
+async fn bind(
+    listen: SocketAddr,
+    events: &Rc<dyn Fn(Event)>,
+    congestion: &CongestionChoice,
+) -> Result<Listener, Failure> {
+    let unbound = |error| Failure::bind(listen, &error);
+    let mut listener = Listener::bind(listen, Some(events.clone())).await.map_err(unbound)?;
+    listener.choose(congestion).map_err(unbound)?;
+    Ok(listener)
+}
+
+/// The state, for those who ask.
+fn running(options: &Options, server: &Server, listeners: &Listeners, tally: Tally) -> Running {
+    let reach = &listeners.reach;
+    let about = About {
+        role: Role::Server,
+        listening: vec![server.local_addr().to_string()],
+        targets: reach.own.iter().map(HostPort::to_string).collect(),
+        key: Some(options.keys.names()).filter(|names| !names.is_empty()),
+        ..About::default()
+    };
+    let server = server.clone();
+    let count = move || (tally.now(), Vec::new());
+    Running::new(about, listeners.connections.clone(), move || server.status(), count)
 }
 
 /// Reads keys and the rules beside them again.

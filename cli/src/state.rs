@@ -9,6 +9,7 @@ mod taken;
 
 pub(crate) use taken::{About, Running};
 
+use crate::counts::Counts;
 use serde::{Deserialize, Serialize};
 
 /// A process.
@@ -41,6 +42,11 @@ pub(crate) struct State {
     pub connections: Connections,
     pub memory: Memory,
     pub sessions: Vec<Session>,
+    /// The sums of sessions that have ended.
+    pub ended: Ended,
+    pub counts: Counts,
+    /// Relay: its two sides.
+    pub legs: Vec<Leg>,
     /// The flows that are not listed, because there are too many.
     pub flows_left_out: usize,
 }
@@ -82,6 +88,28 @@ pub(crate) struct Memory {
     pub receive_bytes: u64,
     /// Each of both may be so much, if that is bounded.
     pub limit_bytes: Option<u64>,
+}
+
+/// A relay's bytes on one side, of all connections that there were.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Leg {
+    /// `near`: the programs that connected. `far`: the target.
+    pub leg: String,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    pub congestions: u64,
+}
+
+/// The sums of sessions that have ended, as in [`Totals`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ended {
+    pub sessions: u64,
+    pub sent_bytes: u64,
+    pub resent_bytes: u64,
+    pub received_bytes: u64,
+    pub stripes_lost: u64,
 }
 
 /// A session with a peer.

@@ -85,8 +85,14 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
     let Given { stripes: count, proxy_users, rules, accept_proxy_protocol, .. } = given;
     let Given { proxy_protocol, striping, proxying, .. } = given;
     let Striping { scheduling, congestion: control, keys, trace } = striping;
-    let Proxying { connecting, drain_timeout, quiet } = proxying;
+    let Proxying { connecting, drain_timeout, quiet, http_status } = proxying;
     let Connecting { connect_timeout, verbose, log } = connecting;
+    if let Some(listen) = http_status.filter(|listen| listen.port() != 0)
+        && command.listens_on().contains(&listen)
+    {
+        let cause = format!("{listen} is given twice: --http-status needs a port of its own");
+        return Err(Failure::usage(cause, "choose another port for one of them"));
+    }
     let keys = match command {
         Command::Server { .. } | Command::Client { .. } => keys.complete(env)?,
         _ => keys,
@@ -113,6 +119,7 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
         proxy_users,
         accept_proxy_protocol,
         proxy_protocol,
+        http_status,
     })
 }
 

@@ -50,6 +50,17 @@ pub(crate) enum Command {
     Demo,
 }
 
+impl Command {
+    /// The TCP ports of this machine that it listens on.
+    pub(super) fn listens_on(&self) -> Vec<SocketAddr> {
+        match self {
+            Command::Server { listen, .. } | Command::Relay { listen, .. } => vec![*listen],
+            Command::Client { ways, .. } => ways.iter().filter_map(Way::listens_on).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// A way by which connections come into a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Way {
@@ -138,4 +149,6 @@ pub(crate) struct Options {
     pub accept_proxy_protocol: Vec<IpNet>,
     /// Connections to targets begin with a header of this version.
     pub proxy_protocol: Option<Version>,
+    /// The state is served here.
+    pub http_status: Option<SocketAddr>,
 }

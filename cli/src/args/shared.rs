@@ -2,8 +2,10 @@
 
 use super::keys::KeyOptions;
 use super::values::{LOG_FORMATS, SCHEDULERS, congestion, file, one_of, positive_time, time};
+use crate::endpoint;
 use crate::log::LogFormat;
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
@@ -57,4 +59,7 @@ pub(super) struct Proxying {
     /// log only warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// show the state as a page and as metrics over HTTP
+    #[arg(long, value_name = "ADDR", value_parser = endpoint::listen)]
+    pub http_status: Option<SocketAddr>,
 }

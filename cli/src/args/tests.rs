@@ -223,6 +223,7 @@ fn only_the_commands_that_take_an_option_accept_it() {
                 "allow" | "deny" => "a:22",
                 "remote" => "5:a:22",
                 "allow-listen" => "6",
+                "http-status" => "7",
                 "scheduler" => "rr",
                 "connect-timeout" | "drain-timeout" => "1s",
                 "congestion" => "cubic",
@@ -357,6 +358,9 @@ fn a_wrong_command_line_has_its_cause() {
         ("-s 1 a:1 --plain -k x", "--plain and --key can't be used together"),
         ("-s 1 a:1 --plain --peers x", "--plain and --peers can't be used together"),
         ("-s 1 a:1 -k x -k y -k x", "--key x is given twice"),
+        ("-s 1 a:1 --http-status x", "--http-status"),
+        ("-s 7650 a:1 --http-status 7650", "127.0.0.1:7650 is given twice"),
+        ("client a:1 -L 2 -D 3 --http-status 127.0.0.1:3", "127.0.0.1:3 is given twice"),
         ("-s 1 a:1 --limit sessions=x", "--limit: sessions: \"x\" is not a number"),
         ("keygen pair", "did you mean --pair?"),
     ] {

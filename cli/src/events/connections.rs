@@ -1,6 +1,7 @@
 //! Lines about connections: how they began and ended, or why they failed.
 
 use super::lines::{Line, Lines};
+use super::tally::Tally;
 use crate::log::{Level, Log, Value};
 use crate::units;
 use std::cell::RefCell;
@@ -10,13 +11,21 @@ use striper_runtime::{FlowEnd, FlowReport};
 
 /// Writes lines about connections. Clones share their bounds.
 #[derive(Clone)]
-pub(crate) struct Connections(Rc<RefCell<Lines>>);
+pub(crate) struct Connections {
+    lines: Rc<RefCell<Lines>>,
+    tally: Tally,
+}
 
 impl Connections {
     /// Within [`PERIOD`](super::throttle::PERIOD) at most so many `lines` about connections that
     /// failed or were refused, and more about others.
     pub(crate) fn new(log: &Log, lines: u32) -> Self {
-        Connections(Rc::new(RefCell::new(Lines::new(log, lines))))
+        Connections::counted(log, lines, Tally::default())
+    }
+
+    /// The same, with counts in this tally.
+    pub(super) fn counted(log: &Log, lines: u32, tally: Tally) -> Self {
+        Connections { lines: Rc::new(RefCell::new(Lines::new(log, lines))), tally }
     }
 
     pub(crate) fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
@@ -34,7 +43,13 @@ impl Connections {
     }
 
     pub(crate) fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.tally.note_end("refused");
         self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
+    }
+
+    /// `--http-status`: a connection that was not answered, or did not take its answer.
+    pub(crate) fn http_lost(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(Level::Warn, "http_lost", "ended", text).with_all(fields));
     }
 
     pub(crate) fn ended(&self, name: &str, number: u64, report: &FlowReport) {
@@ -46,17 +61,23 @@ impl Connections {
         self.gone(level, text, &fields);
     }
 
+    /// A connection has ended. One of the fields is `end`.
     pub(crate) fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
+        let how = fields.iter().find_map(|(name, value)| match value {
+            Value::Text(how) if *name == "end" => Some(&**how),
+            _ => None,
+        });
+        self.tally.note_end(how.unwrap_or_default());
         self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
     }
 
     /// To be called at the end.
     pub(crate) fn write_last_counts(&self) {
-        self.0.borrow_mut().write_last_counts();
+        self.lines.borrow_mut().write_last_counts();
     }
 
     fn write(&self, line: Line) {
-        self.0.borrow_mut().write(line);
+        self.lines.borrow_mut().write(line);
     }
 }
 

@@ -1,15 +1,16 @@
 //! Takes the state of this process from its parts.
 
 use super::{
-    Connections, Limit, Limited, Memory, Phase, Role, Session, SessionState, State, Stripe,
-    StripeState, Totals,
+    Connections, Ended, Leg, Limit, Limited, Memory, Phase, Role, Session, SessionState, State,
+    Stripe, StripeState, Totals,
 };
 use crate::clock;
+use crate::counts::Counts;
 use crate::service;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use striper_core::{LimitTimes, StripeLimit, StripeStats};
-use striper_runtime::{SessionStatus, Status, TcpStatus};
+use striper_runtime::{EndedSessions, SessionStatus, Status, TcpStatus};
 
 /// The facts about a process that stay the same.
 #[derive(Clone, Default, Debug)]
@@ -31,6 +32,8 @@ struct Inner {
     started: SystemTime,
     connections: service::Connections,
     look: Box<dyn Fn() -> Status>,
+    /// The counts of events, and the sides of a relay.
+    count: Box<dyn Fn() -> (Counts, Vec<Leg>)>,
 }
 
 impl Running {
@@ -39,16 +42,25 @@ impl Running {
         about: About,
         connections: service::Connections,
         look: impl Fn() -> Status + 'static,
+        count: impl Fn() -> (Counts, Vec<Leg>) + 'static,
     ) -> Self {
         let (began, started) = (clock::now(), clock::time_of_day());
-        Running(Rc::new(Inner { about, began, started, connections, look: Box::new(look) }))
+        Running(Rc::new(Inner {
+            about,
+            began,
+            started,
+            connections,
+            look: Box::new(look),
+            count: Box::new(count),
+        }))
     }
 
     /// The state now.
     pub(crate) fn state(&self) -> State {
-        let Inner { about, began, started, connections, look } = &*self.0;
-        let Status { sessions, last_dial_error, .. } = look();
+        let Inner { about, began, started, connections, look, count } = &*self.0;
+        let Status { sessions, last_dial_error, ended: earlier, .. } = look();
         let About { role, listening, servers, targets, key } = about.clone();
+        let (counts, legs) = count();
         let within = connections.may_finish_within();
         State {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -73,8 +85,21 @@ impl Running {
             },
             memory: Memory::default(),
             sessions: sessions.iter().map(session).collect(),
+            ended: ended(&earlier),
+            counts,
+            legs,
             flows_left_out: 0,
         }
+    }
+}
+
+fn ended(earlier: &EndedSessions) -> Ended {
+    Ended {
+        sessions: earlier.sessions,
+        sent_bytes: earlier.payload_sent,
+        resent_bytes: earlier.payload_resent,
+        received_bytes: earlier.payload_delivered,
+        stripes_lost: earlier.stripes_lost,
     }
 }
 
@@ -178,7 +203,7 @@ mod tests {
             kept_for: None,
             tcp: BTreeMap::new(),
         };
-        Status { sessions: vec![session], last_dial_error: None }
+        Status { sessions: vec![session], ..Status::default() }
     }
 
     #[test]
@@ -186,7 +211,7 @@ mod tests {
         let connections = service::Connections::default();
         let _open = connections.begin();
         let about = About { role: Role::Server, ..About::default() };
-        let running = Running::new(about, connections.clone(), status);
+        let running = Running::new(about, connections.clone(), status, Default::default);
         let state = running.state();
         assert_eq!(
             (state.role, state.state, state.connections.open),

@@ -104,6 +104,7 @@ async fn begin(
         match answer.await {
             None => {
                 let text = format!("{name} gave up before its target answered");
+                let fields = [&fields[..], &[("end", "unwanted".into())]].concat();
                 told.gone(Level::Info, text, &fields);
                 return None;
             }

@@ -1,0 +1,190 @@
+//! `--http-status`: the state of this process over HTTP, for a person, for programs and for
+//! monitoring.
+//!
+//! A connection carries one request. Its head, its time and the number of connections are bounded,
+//! and a newcomer takes the place of the oldest. So slow readers keep nobody out, and cost nothing
+//! but their sockets. Nothing runs while nobody asks.
+
+mod answer;
+mod metrics;
+mod pages;
+mod request;
+
+use crate::events;
+use crate::failure::Failure;
+use crate::log::Log;
+use crate::service::{Connections, within};
+use crate::state::Running;
+use crate::unfinished::{Lost, Place, Unfinished};
+use answer::Answer;
+use pages::Pages;
+use request::{MAX_HEAD, Names, Request};
+use smol::Task;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use striper_runtime::local::Executor;
+use striper_runtime::{Event, Limits, Listener, Pipe, PipeExt, Received, TcpPipe};
+
+/// The most connections at a time. A browser has 6, and a program that scrapes has one.
+const MOST: usize = 32;
+/// The time for a connection, and for the head of its request.
+const LIMIT: Duration = Duration::from_secs(30);
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+
+/// A port that is there already. Callers wait until it is served.
+pub(crate) struct Port(Listener);
+
+/// Ends the service when it is dropped.
+pub(crate) struct Served {
+    _task: Task<()>,
+}
+
+/// Listens on the address, if there is one.
+pub(crate) async fn listen(
+    address: Option<SocketAddr>,
+    events: &Rc<dyn Fn(Event)>,
+) -> Result<Option<Port>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = Listener::bind(address, Some(events.clone())).await;
+    let mut listener = listener.map_err(|error| Failure::bind(address, &error))?;
+    listener.keep_spare(Limits::default().spare_files);
+    Ok(Some(Port(listener)))
+}
+
+impl Port {
+    /// Serves pages until the result is dropped.
+    pub(crate) fn serve(
+        self,
+        ex: &Executor,
+        log: &Log,
+        told: &events::Connections,
+        running: &Running,
+        connections: &Connections,
+    ) -> Served {
+        let here = self.0.local_addr();
+        announce(log, here);
+        let names = if events::is_public(here.ip()) { Names::All } else { Names::Local };
+        let pages = Rc::new(Pages::new(running.clone(), connections.clone()));
+        let serving = Serving { names, pages, told: told.clone() };
+        let (inner, listener) = (ex.clone(), self.0);
+        let task = ex.spawn(async move {
+            let open = Unfinished::new(MOST, LIMIT);
+            loop {
+                let (pipe, from) = listener.accept().await;
+                inner.spawn(serving.clone().serve(pipe, from, open.begin())).detach();
+            }
+        });
+        Served { _task: task }
+    }
+}
+
+fn announce(log: &Log, here: SocketAddr) {
+    let fields = [("listen", here.to_string().into())];
+    log.info("http_status", format!("the state is at http://{here}/"), &fields);
+    if events::is_public(here.ip()) {
+        let text = format!(
+            "any machine that can reach {here} can read the state of this program, with addresses \
+             and names of keys; use a bare port to keep it to this machine"
+        );
+        log.warn("public", text, &fields);
+    }
+}
+
+#[derive(Clone)]
+struct Serving {
+    names: Names,
+    pages: Rc<Pages>,
+    told: events::Connections,
+}
+
+/// The thing that a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Waits {
+    Head,
+    Reader,
+}
+
+impl Serving {
+    async fn serve(self, mut pipe: TcpPipe, from: SocketAddr, place: Place) {
+        let waits = Cell::new(Waits::Head);
+        let lost = match place.keep(self.exchange(&mut pipe, &waits)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(lost)) | Err(lost) => lost,
+        };
+        pipe.abort();
+        let why = why(lost, waits.get());
+        let fields = [("from", from.to_string().into()), ("error", why.as_str().into())];
+        self.told
+            .http_lost(format!("the connection from {from} to the state ended: {why}"), &fields);
+    }
+
+    /// Hears a request and answers it. The error is that the head took too long.
+    async fn exchange(&self, pipe: &mut TcpPipe, waits: &Cell<Waits>) -> Result<(), Lost> {
+        let heard = within(HEAD_LIMIT, hear(pipe, self.names)).await;
+        waits.set(Waits::Reader);
+        let (answer, head_only) = match heard {
+            Some(None) => return Ok(()),
+            Some(Some(Ok(Request { path, head_only }))) => (self.pages.get(&path), head_only),
+            Some(Some(Err(refusal))) => (refusal, false),
+            None => {
+                waits.set(Waits::Head);
+                let text = format!("no complete request within {} s", HEAD_LIMIT.as_secs());
+                (Answer::line("408 Request Timeout", &text), false)
+            }
+        };
+        say(pipe, &answer, head_only).await;
+        if waits.get() == Waits::Head { Err(Lost::Late) } else { Ok(()) }
+    }
+}
+
+/// A request, or the answer to a wrong one; none if the connection ends before.
+async fn hear(pipe: &mut TcpPipe, names: Names) -> Option<Result<Request, Answer>> {
+    let mut input = Vec::new();
+    loop {
+        let room = MAX_HEAD - input.len();
+        let Ok(Received::Chunk(chunk)) = poll_fn(|cx| pipe.poll_recv(cx, room)).await else {
+            return None;
+        };
+        input.extend_from_slice(&chunk);
+        // Only a new line can complete a head. So one that comes byte by byte costs no more.
+        if input.len() < MAX_HEAD && !chunk.contains(&b'\n') {
+            continue;
+        }
+        match request::read(&input, names) {
+            Ok(None) => {}
+            Ok(Some(request)) => return Some(Ok(request)),
+            Err(answer) => return Some(Err(answer)),
+        }
+    }
+}
+
+/// Sends an answer and waits until it has arrived: closing at once could destroy it.
+async fn say(pipe: &mut TcpPipe, answer: &Answer, head_only: bool) {
+    let said = async {
+        pipe.send(answer.head().as_bytes()).await?;
+        if !head_only {
+            pipe.send(&answer.body).await?;
+        }
+        pipe.finish().await
+    };
+    if said.await.is_ok() {
+        while matches!(pipe.recv().await, Ok(Received::Chunk(_))) {}
+    }
+}
+
+fn why(lost: Lost, waits: Waits) -> String {
+    match (lost, waits) {
+        (Lost::Displaced, _) => {
+            format!("there were more than {MOST} at once, and it was the oldest")
+        }
+        (Lost::Late, Waits::Head) => {
+            format!("no complete request within {} s", HEAD_LIMIT.as_secs())
+        }
+        (Lost::Late, Waits::Reader) => {
+            format!("it has not taken its answer within {} s", LIMIT.as_secs())
+        }
+    }
+}
