@@ -9,7 +9,7 @@ use crate::service::{self, Connections};
 use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::ways::{Door, Inside, ProxyUsers, stdio};
-use crate::{congestion, events, http_status, keys, live, trace, units};
+use crate::{congestion, events, http_status, key_log, keys, live, trace, units};
 use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor};
 use striper_runtime::{FlowEnd, HostPort, Target};
@@ -36,12 +36,14 @@ pub(crate) async fn run(
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
-    // Last: a start that fails must leave an earlier trace as it is.
+    // Last: a start that fails must leave earlier files as they are.
+    let key_log = key_log::begin(log, &options.keys)?;
     let traces = trace::begin(options)?;
     let listening = doors.iter().map(Door::address).collect();
     let described = options.keys.describe(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
+    client_options.key_log.clone_from(&key_log);
     client_options.traces.clone_from(&traces);
     client_options.congestion = congestion;
     client_options.listens = ways.iter().any(|way| matches!(way, Way::Remote { .. }));
@@ -74,6 +76,7 @@ pub(crate) async fn run(
         Some(target) => carry_stdio(log, &mut stop, &inside.client, target).await?,
         None => serve(log, &mut stop, options, doors, inside).await,
     };
+    key_log::finish(log, key_log.as_deref());
     trace::finish(log, traces.as_deref());
     Ok(code)
 }

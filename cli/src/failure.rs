@@ -44,15 +44,16 @@ impl Failure {
         Failure { code: code::CONFIG, ..Failure::usage(cause, cure) }
     }
 
-    pub(crate) fn trace(path: &Path, error: &io::Error) -> Self {
+    /// The file of an option can't be created. `earlier` is what it may replace.
+    pub(crate) fn record(option: &str, path: &Path, earlier: &str, error: &io::Error) -> Self {
         let cure = match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                "name a new file, or an earlier trace, which is replaced"
+                format!("name a new file, or an earlier {earlier}, which is replaced")
             }
-            kind => files::cure(kind),
+            kind => files::cure(kind).to_owned(),
         };
-        let cause = format!("--trace: cannot create {}: {error}", path.display());
-        Failure::usage(cause, with_names(cure, path))
+        let cause = format!("{option}: cannot create {}: {error}", path.display());
+        Failure::usage(cause, with_names(&cure, path))
     }
 
     pub(crate) fn key(file: &Path, error: &KeyError) -> Self {

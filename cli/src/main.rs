@@ -17,6 +17,7 @@ mod failure;
 mod files;
 mod help;
 mod http_status;
+mod key_log;
 mod keys;
 mod listeners;
 mod live;

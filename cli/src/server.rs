@@ -12,7 +12,7 @@ use crate::reach::Reach;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::state::{About, Role, Running};
-use crate::{congestion, http_status, keys, live, trace};
+use crate::{congestion, http_status, key_log, keys, live, trace};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
@@ -40,10 +40,12 @@ pub(crate) async fn run(
     let events = event_log.listener();
     let listener = bind(listen, &events, &congestion).await?;
     let page = http_status::listen(options.http_status, &events).await?;
-    // Last: a start that fails must leave an earlier trace as it is.
+    // Last: a start that fails must leave earlier files as they are.
+    let key_log = key_log::begin(log, &options.keys)?;
     let traces = trace::begin(options)?;
     let mut server_options = server_options(options);
     server_options.keys = keys;
+    server_options.key_log.clone_from(&key_log);
     server_options.traces.clone_from(&traces);
     server_options.congestion = congestion;
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
@@ -84,6 +86,7 @@ pub(crate) async fn run(
     })
     .await;
     drop(counting);
+    key_log::finish(log, key_log.as_deref());
     trace::finish(log, traces.as_deref());
     Ok(code)
 }

@@ -15,7 +15,8 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 pub(crate) fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     let Some(path) = &options.trace else { return Ok(None) };
-    Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
+    let failure = |error| Failure::record("--trace", path, "trace", &error);
+    Traces::create(path, PROGRAM).map(Some).map_err(failure)
 }
 
 pub(crate) fn finish(log: &Log, traces: Option<&Traces>) {

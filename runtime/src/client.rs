@@ -1,6 +1,6 @@
 //! The client: one session with a server, shared by all flows.
 
-use crate::driver::{self, ClientSide, Dialling, Origin, Pump, Token, Wanted};
+use crate::driver::{self, Dialling, Origin, Pump, Token, Wanted};
 use crate::events::Events;
 use crate::flow::Flow;
 use crate::handover::{Receiver, oneshot};
@@ -18,7 +18,7 @@ use crate::target::{HostPort, Opening};
 use crate::tcp::congestion::CongestionChoice;
 use crate::tcp::dial::TcpDial;
 use crate::tls::keys::Keys;
-use crate::tls::{ClientTls, with_records};
+use crate::tls::{ClientTls, KeyLog, with_records};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -37,6 +37,8 @@ pub struct ClientOptions {
     pub servers: Vec<HostPort>,
     /// The keys to accept of the server and to show it. Without, stripes are not encrypted.
     pub keys: Option<Keys>,
+    /// Where the secrets of TLS go, if a user wants to decrypt the stripes.
+    pub key_log: Option<Arc<KeyLog>>,
     /// Settings of each session. Those for flows of the other end matter if it `listens`.
     pub session: Config,
     /// Whether [`Client::listen`] is used, so that the server may open flows.
@@ -55,12 +57,18 @@ impl ClientOptions {
         ClientOptions {
             servers,
             keys: None,
+            key_log: None,
             session: Config::default(),
             listens: false,
             connect_timeout: Duration::from_secs(10),
             traces: None,
             congestion: CongestionChoice::default(),
         }
+    }
+
+    fn tls(&self) -> Option<ClientTls> {
+        let tls = ClientTls::new(self.keys.as_ref()?);
+        Some(self.key_log.iter().cloned().fold(tls, ClientTls::logging))
     }
 
     /// Whether all settings are within their ranges.
@@ -147,9 +155,8 @@ impl Client {
     ) -> Result<(Client, impl Future<Output = ()> + 'static), SettingsError> {
         options.check()?;
         let events = Events::new(events);
-        let ClientOptions { servers, keys, session, listens, connect_timeout, traces, .. } =
-            options;
-        let tls = keys.as_ref().map(ClientTls::new);
+        let tls = options.tls();
+        let ClientOptions { servers, session, listens, connect_timeout, traces, .. } = options;
         // Otherwise a server opens no flows. If it does, we must not keep more than that costs.
         let max_flows = if listens { session.max_flows } else { INITIAL_FLOWS };
         let session = Config { max_flows, ..session };
@@ -174,8 +181,8 @@ impl Client {
     /// with until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
         let mut pump = self.pump.borrow_mut();
-        if pump.client_side().is_some_and(ClientSide::is_secured) {
-            pump.set_tls(ClientTls::new(keys), |peer| keys.server_name(&peer.key).is_some());
+        if let Some(tls) = pump.client_side().and_then(|client| client.tls_with(keys)) {
+            pump.set_tls(tls, |peer| keys.server_name(&peer.key).is_some());
         }
     }
 

@@ -122,4 +122,4 @@ pub use tcp::dial::{TcpDial, dial_addresses, dial_tcp, resolve_host};
 pub use tcp::listen::Listener;
 pub use tcp::pipe::TcpPipe;
 pub use tls::keys;
-pub use tls::{ClientTls, PlainSpeech, ServerTls, TlsError, TlsPipe};
+pub use tls::{ClientTls, KeyLog, PlainSpeech, ServerTls, TlsError, TlsPipe};

@@ -15,8 +15,11 @@ pub(crate) struct KeyOptions {
     /// on a server maybe with rules below (docs/runtime.md)
     #[arg(long, value_name = "FILE", value_parser = file())]
     pub peers: Option<PathBuf>,
+    /// write the secrets of TLS there (docs/wire.md)
+    #[arg(long, value_name = "FILE", value_parser = file())]
+    pub tls_key_log: Option<PathBuf>,
     /// use no key, and do not warn about that
-    #[arg(long, conflicts_with_all = ["files", "peers"])]
+    #[arg(long, conflicts_with_all = ["files", "peers", "tls_key_log"])]
     pub plain: bool,
 }
 

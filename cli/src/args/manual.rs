@@ -122,8 +122,8 @@ STOPPING
 EXIT CODES
   0  done, or stopped after every connection had finished
   1  unexpected error, or the demo's data arrived damaged
-  2  the command line is wrong, or the file of --trace or the name of
-     --congestion can't be used
+  2  the command line is wrong, or the file of --trace or --tls-key-log or the
+     name of --congestion can't be used
   3  cannot listen on LISTEN
   4  client -W: the server can't be reached, or its session ended (other
      commands keep trying)

@@ -11,6 +11,7 @@ use crate::pipe::Pipe;
 use crate::ports::{self, Dial, DialError};
 use crate::report::{Event, OpenError};
 use crate::target::HostPort;
+use crate::tls::keys::Keys;
 use crate::tls::{Accepted, ClientTls, PlainSpeech, TlsError, TlsPipe};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -77,8 +78,9 @@ impl ClientSide {
         SessionId(id)
     }
 
-    pub(crate) fn is_secured(&self) -> bool {
-        self.tls.is_some()
+    /// Its settings for TLS with other keys, if it has any.
+    pub(crate) fn tls_with(&self, keys: &Keys) -> Option<ClientTls> {
+        self.tls.as_ref().map(|tls| tls.with_keys(keys))
     }
 
     /// Sets the keys from the next session on; from now on if the server is shown the same key.
@@ -254,7 +256,7 @@ mod tests {
     use super::*;
     use crate::pipe::PipeExt;
     use crate::pipe::memory::{MemoryPipe, memory_pipe};
-    use crate::tls::keys::{Key, KeyKind, Keys};
+    use crate::tls::keys::{Key, KeyKind};
     use std::cell::RefCell;
     use striper_core::{Hello, Role};
 

@@ -5,6 +5,7 @@ use crate::record::Traces;
 use crate::settings::{self, SettingsError};
 use crate::tcp::congestion::CongestionChoice;
 use crate::tls::keys::Keys;
+use crate::tls::{KeyLog, ServerTls};
 use std::sync::Arc;
 use striper_core::Config;
 
@@ -16,6 +17,8 @@ pub struct ServerOptions {
     pub session: Config,
     /// The keys of the clients that may call. Without, every client may, and nothing is encrypted.
     pub keys: Option<Keys>,
+    /// Where the secrets of TLS go, if a user wants to decrypt the stripes.
+    pub key_log: Option<Arc<KeyLog>>,
     /// The file that its sessions are recorded in, if they are.
     pub traces: Option<Arc<Traces>>,
     /// The congestion control of stripes. `start_in` leaves that to its listener.
@@ -25,6 +28,11 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
+    pub(super) fn tls(&self) -> Option<ServerTls> {
+        let tls = ServerTls::new(self.keys.as_ref()?);
+        Some(self.key_log.iter().cloned().fold(tls, ServerTls::logging))
+    }
+
     /// Whether all settings are within their ranges.
     pub fn check(&self) -> Result<(), SettingsError> {
         settings::check_session(&self.session)?;

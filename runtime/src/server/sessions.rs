@@ -71,6 +71,7 @@ impl Sessions {
         events: Events,
     ) -> (Rc<Self>, Receiver<()>) {
         let (open, closed) = oneshot();
+        let tls = options.tls();
         let sessions = Rc::new(Sessions {
             clock,
             budget: Budget::new(options.session.memory_limit, options.limits.memory_per_session),
@@ -85,7 +86,7 @@ impl Sessions {
             spawn,
             entropy,
             routes: Rc::default(),
-            keys: RefCell::new(options.keys.as_ref().map(ServerTls::new)),
+            keys: RefCell::new(tls),
             sessions: RefCell::default(),
             ended: Cell::default(),
             incoming: Queue::new(),
@@ -122,10 +123,8 @@ impl Sessions {
     }
 
     pub(super) fn set_keys(&self, keys: &Keys) {
-        if self.keys.borrow().is_none() {
-            return;
-        }
-        let tls = ServerTls::new(keys);
+        let tls = self.keys.borrow().as_ref().map(|tls| tls.with_keys(keys));
+        let Some(tls) = tls else { return };
         self.budget.set_keys(tls.keys());
         self.keys.replace(Some(tls.clone()));
         for ((key, _), pump) in &*self.sessions.borrow() {

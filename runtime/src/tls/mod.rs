@@ -2,12 +2,14 @@
 
 mod engine;
 mod error;
+mod key_log;
 pub mod keys;
 mod pipe;
 mod records;
 mod settings;
 
 pub use error::TlsError;
+pub use key_log::KeyLog;
 pub(crate) use pipe::with_records;
 pub use pipe::{PlainSpeech, TlsPipe};
 pub(crate) use settings::Accepted;

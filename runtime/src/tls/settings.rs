@@ -5,6 +5,7 @@
 //! that it accepts. No session is resumed and no data goes early, so nothing that was recorded can
 //! be played again.
 
+use super::KeyLog;
 use super::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, UnbufferedClientConnection};
@@ -66,6 +67,19 @@ impl ServerTls {
         ServerTls { config: Arc::new(config), accepted }
     }
 
+    /// The same with other keys.
+    pub(crate) fn with_keys(&self, keys: &Keys) -> Self {
+        let mut tls = Self::new(keys);
+        Arc::make_mut(&mut tls.config).key_log = self.config.key_log.clone();
+        tls
+    }
+
+    /// The same, and the secrets of each connection are written to this log.
+    pub fn logging(mut self, log: Arc<KeyLog>) -> Self {
+        Arc::make_mut(&mut self.config).key_log = log;
+        self
+    }
+
     pub(crate) fn connection(&self) -> Result<UnbufferedServerConnection, Error> {
         UnbufferedServerConnection::new(self.config.clone())
     }
@@ -113,6 +127,19 @@ impl ClientTls {
         config.enable_sni = false;
         let shown = public_of(&keys.first().seed(Role::Client));
         ClientTls { config: Arc::new(config), shown, accepted }
+    }
+
+    /// The same with other keys.
+    pub(crate) fn with_keys(&self, keys: &Keys) -> Self {
+        let mut tls = Self::new(keys);
+        Arc::make_mut(&mut tls.config).key_log = self.config.key_log.clone();
+        tls
+    }
+
+    /// The same, and the secrets of each connection are written to this log.
+    pub fn logging(mut self, log: Arc<KeyLog>) -> Self {
+        Arc::make_mut(&mut self.config).key_log = log;
+        self
     }
 
     /// The public half of the key that a server is shown.
