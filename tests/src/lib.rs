@@ -18,6 +18,7 @@
 //! command ends with a list of them.
 
 pub mod binary;
+pub mod capture;
 mod event;
 mod folder;
 pub mod fuzz;
@@ -33,6 +34,7 @@ pub mod skipped;
 mod socket;
 pub mod stranger;
 pub mod tidy;
+pub mod tshark;
 
 pub use binary::run;
 pub use event::Event;

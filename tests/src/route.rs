@@ -1,6 +1,7 @@
 //! A route between two proxies that can break connections, fall silent, and heal.
 
 use crate::LIMIT;
+use crate::capture::{End, Said};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -29,12 +30,17 @@ struct State {
     over: bool,
     accepted: usize,
     links: Vec<Arc<Link>>,
+    /// The bytes that have passed on each connection, if they are recorded.
+    recorded: Option<Vec<Record>>,
 }
+
+type Record = Arc<Mutex<Said>>;
 
 /// A connection's remote control.
 struct Link {
     fate: Mutex<Fate>,
     wake: UnixStream,
+    record: Option<Record>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,11 +53,26 @@ enum Fate {
 impl Route {
     /// A route without a target yet: connections are reset.
     pub fn start() -> Route {
+        Route::with(None)
+    }
+
+    /// The same, and it keeps all that passes.
+    pub fn recording() -> Route {
+        Route::with(Some(Vec::new()))
+    }
+
+    fn with(recorded: Option<Vec<Record>>) -> Route {
         let listener =
             TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
         let addr = listener.local_addr().expect("a listener");
-        let state =
-            State { target: None, silent: false, over: false, accepted: 0, links: Vec::new() };
+        let state = State {
+            target: None,
+            silent: false,
+            over: false,
+            accepted: 0,
+            links: Vec::new(),
+            recorded,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         thread::spawn({
             let shared = shared.clone();
@@ -66,6 +87,14 @@ impl Route {
 
     pub fn lead_to(&self, target: SocketAddr) {
         self.shared.state().target = Some(target);
+    }
+
+    /// The bytes that have passed so far, by connection.
+    pub fn recorded(&self) -> Vec<Said> {
+        let state = self.shared.state();
+        let record =
+            |record: &Record| record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        state.recorded.iter().flatten().map(record).collect()
     }
 
     pub fn accepted(&self) -> usize {
@@ -152,7 +181,11 @@ impl Shared {
             let mut state = self.state();
             state.accepted += 1;
             let fate = if state.silent { Fate::Silent } else { Fate::Passes };
-            let link = Arc::new(Link { fate: Mutex::new(fate), wake });
+            let record = state.recorded.as_mut().map(|all| {
+                all.push(Record::default());
+                all[all.len() - 1].clone()
+            });
+            let link = Arc::new(Link { fate: Mutex::new(fate), wake, record });
             state.links.push(link.clone());
             drop(state);
             let shared = self.clone();
@@ -181,6 +214,12 @@ impl Link {
         let _ = (&self.wake).write(&[0]);
     }
 
+    fn note(&self, end: End, passed: Vec<u8>) {
+        if let (Some(record), false) = (&self.record, passed.is_empty()) {
+            record.lock().unwrap_or_else(PoisonError::into_inner).push((end, passed));
+        }
+    }
+
     /// Passes data until both directions have ended; an error asks for a reset.
     fn run(&self, near: &TcpStream, far: &TcpStream, mut woken: &UnixStream) -> io::Result<()> {
         near.set_nonblocking(true)?;
@@ -202,8 +241,8 @@ impl Link {
                     // It may have changed during the poll. The lock keeps it while data passes.
                     let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
                     if *fate == Fate::Passes {
-                        forth.pass(near, far)?;
-                        back.pass(far, near)?;
+                        self.note(End::Client, forth.pass(near, far)?);
+                        self.note(End::Server, back.pass(far, near)?);
                     }
                 }
             }
@@ -231,22 +270,24 @@ impl Direction {
         if self.held.is_empty() { PollFlags::empty() } else { PollFlags::OUT }
     }
 
-    fn pass(&mut self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+    /// Returns what has passed.
+    fn pass(&mut self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<Vec<u8>> {
         if self.held.is_empty() && !self.ended {
             self.held.resize(BUFFER, 0);
             let count = ready(from.read(&mut self.held))?;
             self.ended = count == Some(0);
             self.held.truncate(count.unwrap_or(0));
         }
+        let mut passed = Vec::new();
         if !self.held.is_empty() {
             let count = ready(to.write(&self.held))?;
-            self.held.drain(..count.unwrap_or(0));
+            passed = self.held.drain(..count.unwrap_or(0)).collect();
         }
         if self.ended && self.held.is_empty() && !self.told {
             self.told = true;
             to.shutdown(Shutdown::Write)?;
         }
-        Ok(())
+        Ok(passed)
     }
 }
 
