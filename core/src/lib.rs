@@ -98,7 +98,7 @@ pub use id::{FlowId, Role, SessionId, StripeId};
 pub use io::{Input, Output};
 pub use rate::Rate;
 pub use session::Session;
-pub use stats::{LimitTimes, Stats, StripeLimit, StripeStats};
+pub use stats::{FlowStats, FlowWait, LimitTimes, Stats, StripeLimit, StripeStats};
 pub use time::Instant;
 pub use timers::Timer;
 pub use wire::hello::{Hello, HelloKind, Refusal};

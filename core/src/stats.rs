@@ -1,6 +1,6 @@
 //! Statistics of a session.
 
-use crate::id::StripeId;
+use crate::id::{FlowId, StripeId};
 use crate::rate::Rate;
 use alloc::vec::Vec;
 use core::fmt;
@@ -18,8 +18,12 @@ pub struct Stats {
     pub payload_sent: u64,
     /// Flow payload handed to a stripe again.
     pub payload_resent: u64,
+    /// That of it which was sent again although the first copy may still arrive.
+    pub payload_copied: u64,
     /// Flow payload delivered to local consumers.
     pub payload_delivered: u64,
+    /// Flow payload that came again and was dropped.
+    pub payload_duplicate: u64,
     /// Local data held until the peer acknowledges it, now.
     pub held: u64,
     /// Data held out of order, now.
@@ -30,6 +34,8 @@ pub struct Stats {
     pub credit_outstanding: u64,
     /// Stripes that were lost so far.
     pub stripes_lost: u64,
+    /// How often a stripe was in doubt.
+    pub doubts: u64,
     /// The most of [`crate::Config::control_burst`] that the peer has ever used up.
     pub control_peak: u64,
 }
@@ -60,6 +66,8 @@ pub struct StripeStats {
     pub window: Option<u64>,
     /// Acknowledgements are overdue; it gets no new data until one comes.
     pub doubted: bool,
+    /// How often that was so.
+    pub doubts: u64,
     /// The limit of its sending, now.
     pub limit: StripeLimit,
     /// The time for which each limit has held since it came up, to the latest input.
@@ -118,6 +126,51 @@ impl LimitTimes {
         let since = |limit: &StripeLimit| self.by(*limit).saturating_sub(earlier.by(*limit));
         StripeLimit::ALL.into_iter().max_by_key(since).filter(|limit| !since(limit).is_zero())
     }
+}
+
+/// A snapshot of one flow. Byte counts are since it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct FlowStats {
+    /// Its number.
+    pub flow: FlowId,
+    /// Data from the local program.
+    pub written: u64,
+    /// The part of it that the peer has not acknowledged.
+    pub held: u64,
+    /// How much more data may be sent before the peer gives more credit.
+    pub credit: u64,
+    /// Data from the peer that was given to the local program in order.
+    pub delivered: u64,
+    /// The part of it that the local program has not taken.
+    pub waiting: u64,
+    /// Data from the peer that waits for earlier data.
+    pub reordering: u64,
+    /// What the direction to the peer waits for.
+    pub sending: FlowWait,
+    /// What the direction from the peer waits for.
+    pub receiving: FlowWait,
+}
+
+/// The thing that a direction of a flow waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FlowWait {
+    /// The target has not been reached yet.
+    Target,
+    /// The local program gives no more, or takes no more.
+    Program,
+    /// Data has used up its credit: the program of the peer takes no more.
+    Credit,
+    /// Other flows use the memory that this side has for data.
+    Memory,
+    /// Data waits for a stripe that takes it.
+    Stripe,
+    /// Data waits for earlier data.
+    Order,
+    /// The peer has to acknowledge data, or gives none.
+    Peer,
+    /// Nothing: the direction has ended.
+    Finished,
 }
 
 #[cfg(test)]

@@ -53,7 +53,9 @@ impl Assembler {
         self.segments.len()
     }
 
-    pub(crate) fn insert(&mut self, mut offset: u64, mut data: Bytes) {
+    /// Keeps what is new of this data. Gives how many of its bytes had come before.
+    pub(crate) fn insert(&mut self, mut offset: u64, mut data: Bytes) -> u64 {
+        let (len, held) = (data.len() as u64, self.held);
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);
         data.advance(old as usize);
@@ -76,6 +78,7 @@ impl Assembler {
             self.keep(offset, part);
             offset += len;
         }
+        len - (self.held - held)
     }
 
     fn keep(&mut self, offset: u64, part: Bytes) {
@@ -130,8 +133,8 @@ mod tests {
         range.map(|offset| (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
     }
 
-    fn insert(assembler: &mut Assembler, range: Range<u64>) {
-        assembler.insert(range.start, content(range));
+    fn insert(assembler: &mut Assembler, range: Range<u64>) -> u64 {
+        assembler.insert(range.start, content(range))
     }
 
     quickcheck! {
@@ -155,10 +158,11 @@ mod tests {
                     let range = start..start + u64::from(len) % 9_000;
                     model.resize(model.len().max(range.end as usize), None);
                     let slots = model[start as usize..].iter_mut();
+                    let mut known = 0;
                     for (slot, byte) in slots.zip(content(range.clone())) {
-                        *slot = Some(byte);
+                        known += u64::from(slot.replace(byte).is_some());
                     }
-                    insert(&mut assembler, range);
+                    assert_eq!(insert(&mut assembler, range), known);
                 }
                 let held = model.iter().skip(taken as usize).filter(|slot| slot.is_some()).count();
                 assert_eq!((assembler.held(), assembler.next()), (held as u64, taken));
@@ -173,7 +177,9 @@ mod tests {
     fn small_segments_are_joined_as_far_as_four_kib_however_they_were_cut() {
         for (len, count, most) in [(1, 100_000, 100_000 / COPY_UP_TO + 1), (1024, 8, 2)] {
             let mut assembler = Assembler::default();
-            (1..=count).for_each(|at| insert(&mut assembler, at * len..(at + 1) * len));
+            for at in 1..=count {
+                insert(&mut assembler, at * len..(at + 1) * len);
+            }
             let segments = assembler.segments();
             assert!((2..=most).contains(&segments), "{segments} segments");
         }

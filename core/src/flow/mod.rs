@@ -10,6 +10,8 @@ pub(crate) mod table;
 
 use crate::config::FLOW_FLOOR;
 use crate::error::{Reason, Verdict};
+use crate::id::FlowId;
+use crate::stats::{FlowStats, FlowWait};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use credit::Credit;
@@ -196,6 +198,31 @@ impl Flow {
         }
     }
 
+    /// A snapshot.
+    pub(crate) fn stats(&self, flow: FlowId) -> FlowStats {
+        let (buffer, recv) = (self.send.buffer(), &self.recv);
+        let reordering = recv.assembler().held();
+        FlowStats {
+            flow,
+            written: buffer.written(),
+            held: buffer.held(),
+            credit: self.send.limit().saturating_sub(buffer.next()),
+            delivered: recv.delivered(),
+            waiting: recv.kept().saturating_sub(reordering),
+            reordering,
+            sending: self.wait(self.send.wait()),
+            receiving: self.wait(recv.wait()),
+        }
+    }
+
+    /// A program takes and gives nothing before the target has been reached.
+    fn wait(&self, wait: FlowWait) -> FlowWait {
+        match wait {
+            FlowWait::Program | FlowWait::Peer if self.phase != Phase::Carried => FlowWait::Target,
+            wait => wait,
+        }
+    }
+
     /// Whether nothing more can happen to it.
     pub(crate) fn is_over(&self) -> bool {
         !self.is_early()
@@ -243,6 +270,36 @@ mod tests {
         ] {
             assert!(!more.is_over(), "{more:?}");
         }
+    }
+
+    #[test]
+    fn a_flow_says_what_each_of_its_directions_waits_for() {
+        let of = |flow: &Flow| {
+            let stats = flow.stats(FlowId(1));
+            (stats.sending, stats.receiving)
+        };
+        let data = || Bytes::from_static(&[0; 10]);
+        let mut flow = Flow::new(Phase::Opening, 8, FLOW_FLOOR);
+        assert_eq!(of(&flow), (FlowWait::Target, FlowWait::Target));
+        flow.send.write(data());
+        assert_eq!(of(&flow).0, FlowWait::Stripe, "its first bytes need no answer");
+        flow.accepted();
+        flow.send.take(10);
+        assert_eq!(of(&flow), (FlowWait::Credit, FlowWait::Peer), "2 bytes are beyond its credit");
+        flow.send.raise_limit(100);
+        flow.send.take(10);
+        flow.recv.insert(10, data(), false).unwrap();
+        assert_eq!(of(&flow), (FlowWait::Program, FlowWait::Order));
+        flow.recv.insert(0, data(), true).unwrap_err();
+        flow.recv.insert(0, data(), false).unwrap();
+        flow.recv.deliver(drop);
+        flow.send.finish();
+        assert_eq!(of(&flow), (FlowWait::Stripe, FlowWait::Program), "the FIN is to be sent");
+        flow.send.take(0);
+        assert_eq!(of(&flow).0, FlowWait::Peer);
+        let FlowStats { written, held, credit, delivered, waiting, .. } = flow.stats(FlowId(1));
+        assert_eq!((written, held, credit, delivered, waiting), (10, 10, 90, 20, 20));
+        assert_eq!(of(&over()), (FlowWait::Finished, FlowWait::Finished));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::config::FLOW_FLOOR;
 use crate::error::{Reason, Verdict, Violation};
 use crate::flow::assembler::Assembler;
 use crate::flow::credit::{Credit, Measure};
+use crate::stats::FlowWait;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
@@ -114,7 +115,8 @@ impl RecvHalf {
         self.wants_credit() && self.credit.advance(delivered, by).is_some()
     }
 
-    pub(crate) fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Verdict {
+    /// Gives how many of the bytes had come before.
+    pub(crate) fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Result<u64, Violation> {
         let end = offset + data.len() as u64;
         if end > self.credit.granted() {
             return Err(Violation::CreditExceeded);
@@ -125,10 +127,10 @@ impl RecvHalf {
             return Err(Violation::FinalOffsetChanged);
         }
         match self.state {
-            RecvState::Open => self.assembler.insert(offset, data),
-            RecvState::Finished | RecvState::Discarding => {}
+            RecvState::Open => Ok(self.assembler.insert(offset, data)),
+            RecvState::Finished => Ok(data.len() as u64),
+            RecvState::Discarding => Ok(0),
         }
-        Ok(())
     }
 
     /// FIN or RESET says where the direction ends.
@@ -183,6 +185,18 @@ impl RecvHalf {
             RecvState::Open | RecvState::Finished => {
                 self.assembler.next() - self.credit.consumed() + self.assembler.held()
             }
+        }
+    }
+
+    pub(crate) fn wait(&self) -> FlowWait {
+        if self.is_done() {
+            FlowWait::Finished
+        } else if self.assembler.next() > self.credit.consumed() {
+            FlowWait::Program
+        } else if self.assembler.held() > 0 {
+            FlowWait::Order
+        } else {
+            FlowWait::Peer
         }
     }
 
@@ -253,7 +267,7 @@ mod tests {
     #[test]
     fn data_beyond_the_credit_is_a_violation() {
         let mut recv = recv(100);
-        assert_eq!(recv.insert(50, bytes(50), false), Ok(()));
+        assert_eq!(recv.insert(50, bytes(50), false), Ok(0));
         assert_eq!(recv.insert(50, bytes(51), false), Err(Violation::CreditExceeded));
         recv.discard();
         assert_eq!(recv.insert(50, bytes(51), false), Err(Violation::CreditExceeded));

@@ -9,6 +9,7 @@
 
 use crate::config::FLOW_FLOOR;
 use crate::flow::send_buffer::SendBuffer;
+use crate::stats::FlowWait;
 use alloc::format;
 use alloc::string::String;
 use bytes::Bytes;
@@ -244,6 +245,22 @@ impl SendHalf {
     pub(crate) fn stop(&mut self) {
         self.state = SendState::Stopped;
         self.buffer.clear();
+    }
+
+    pub(crate) fn wait(&self) -> FlowWait {
+        if self.is_done() {
+            FlowWait::Finished
+        } else if self.wants_to_send() {
+            FlowWait::Stripe
+        } else if self.buffer.unsent() > 0 || (self.is_open() && self.is_blocked()) {
+            FlowWait::Credit
+        } else if self.queued_for_memory {
+            FlowWait::Memory
+        } else if self.is_open() {
+            FlowWait::Program
+        } else {
+            FlowWait::Peer
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {

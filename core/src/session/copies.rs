@@ -32,7 +32,6 @@ impl Copies {
         Copies { enabled: scheduler == SchedulerKind::Earliest, copied: 0 }
     }
 
-    #[cfg(any(test, feature = "testing"))]
     pub(super) fn copied(&self) -> u64 {
         self.copied
     }

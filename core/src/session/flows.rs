@@ -96,6 +96,8 @@ pub(super) struct Flows {
     /// Flows to which nothing more can happen.
     over: Vec<FlowId>,
     delivered: u64,
+    /// Bytes that came again, ever.
+    duplicate: u64,
     /// The most bytes that were ever held out of order.
     reordering_peak: u64,
 }
@@ -112,14 +114,15 @@ impl Flows {
             memory_waiters: VecDeque::new(),
             over: Vec::new(),
             delivered: 0,
+            duplicate: 0,
             reordering_peak: 0,
         }
     }
 
     /// Forgets all flows, but not what has been counted.
     pub(super) fn clear(&mut self, role: Role, config: &Config, now: Instant) {
-        let Flows { delivered, reordering_peak, .. } = *self;
-        *self = Flows { delivered, reordering_peak, ..Flows::new(role, config, now) };
+        let Flows { delivered, duplicate, reordering_peak, .. } = *self;
+        *self = Flows { delivered, duplicate, reordering_peak, ..Flows::new(role, config, now) };
     }
 
     pub(super) fn get(&self, flow: FlowId) -> Option<&Flow> {
@@ -199,8 +202,10 @@ impl Flows {
         (self.sums.reordering, self.reordering_peak)
     }
 
-    pub(super) fn delivered(&self) -> u64 {
-        self.delivered
+    /// Bytes of payload from the peer, ever: given to local consumers, and dropped because they had
+    /// come before.
+    pub(super) fn received(&self) -> (u64, u64) {
+        (self.delivered, self.duplicate)
     }
 
     #[inline]
@@ -268,7 +273,8 @@ impl Flows {
     }
 
     pub(super) fn receive(&mut self, flow: FlowId, offset: u64, data: Bytes, fin: bool) -> Verdict {
-        self.change(flow, |entry| entry.recv_mut().insert(offset, data, fin)).unwrap_or(Ok(()))?;
+        let dropped = self.change(flow, |entry| entry.recv_mut().insert(offset, data, fin));
+        self.duplicate += dropped.unwrap_or(Ok(0))?;
         if self.sums.segments > self.max_segments {
             return Err(Violation::TooManyGaps);
         }

@@ -4,7 +4,7 @@ use super::flows::SEGMENT_OVERHEAD;
 use super::{Life, Session};
 use crate::config::{Config, MAX_STRIPES};
 use crate::id::{FlowId, Role, SessionId, StripeId};
-use crate::stats::Stats;
+use crate::stats::{FlowStats, Stats};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::hello::{Hello, Refusal};
@@ -90,21 +90,30 @@ impl Session {
         self.flows.heaviest()
     }
 
+    /// A snapshot of one flow, if it exists and its OPEN has come.
+    pub fn flow_stats(&self, flow: FlowId) -> Option<FlowStats> {
+        self.flows.get(flow).filter(|entry| !entry.is_early()).map(|entry| entry.stats(flow))
+    }
+
     /// A snapshot of the session.
     pub fn stats(&self) -> Stats {
         let (payload_sent, payload_resent) = self.stripes.payload();
+        let (payload_delivered, payload_duplicate) = self.flows.received();
         let (reordering, reordering_peak) = self.flows.reordering();
         Stats {
             stripes: self.stripes.iter().map(|stripe| stripe.stats(self.now)).collect(),
             flows: self.flows.len(),
             payload_sent,
             payload_resent,
-            payload_delivered: self.flows.delivered(),
+            payload_copied: self.copies.copied(),
+            payload_delivered,
+            payload_duplicate,
             held: self.flows.iter().map(|(_, flow)| flow.send().buffer().held()).sum(),
             reordering,
             reordering_peak,
             credit_outstanding: self.flows.receive_used(),
             stripes_lost: self.stripes.lost(),
+            doubts: self.stripes.doubts(),
             control_peak: self.admission.peak(),
         }
     }

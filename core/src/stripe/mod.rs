@@ -81,6 +81,7 @@ pub(crate) struct Stripe {
     /// was awaited.
     busy_from: u64,
     doubted: bool,
+    doubts: u64,
     /// Its data has been put up for sending elsewhere because of that.
     requeued: bool,
     /// Data was there, but it took no more.
@@ -113,6 +114,7 @@ impl Stripe {
             began: now,
             busy_from: 0,
             doubted: false,
+            doubts: 0,
             requeued: false,
             congested: false,
             congestions: 0,
@@ -349,6 +351,10 @@ impl Stripe {
         self.window.set_control(rate_based);
     }
 
+    pub(crate) fn doubts(&self) -> u64 {
+        self.doubts
+    }
+
     pub(crate) fn is_doubted(&self) -> bool {
         self.doubted
     }
@@ -356,6 +362,7 @@ impl Stripe {
     /// Its acknowledgements are overdue: it is asked whether it still lives.
     pub(crate) fn doubt(&mut self) {
         self.doubted = true;
+        self.doubts += 1;
         self.requeued = false;
         self.probes.ask();
     }
@@ -461,6 +468,7 @@ impl Stripe {
             rate: self.rate.estimate(),
             window: Some(self.window.bytes(self.shortest())).filter(|bytes| *bytes < u64::MAX),
             doubted: self.doubted,
+            doubts: self.doubts,
             limit: self.limits.now(),
             limited: self.limits.times(now),
         }

@@ -48,6 +48,8 @@ pub(crate) struct Stripes {
     /// DATA frames on live stripes, over all ledgers.
     data_entries: usize,
     lost: u64,
+    /// How often a stripe that is lost by now was in doubt.
+    doubts: u64,
     /// Bytes of payload handed over for the first time, ever.
     payload_sent: u64,
     /// Bytes of payload handed over again, ever.
@@ -57,8 +59,9 @@ pub(crate) struct Stripes {
 impl Stripes {
     /// Forgets all stripes, but not what has been counted.
     pub(crate) fn clear(&mut self) {
-        let Stripes { lost, payload_sent, payload_resent, .. } = *self;
-        *self = Stripes { lost, payload_sent, payload_resent, ..Stripes::default() };
+        let (lost, doubts) = (self.lost, self.doubts());
+        let Stripes { payload_sent, payload_resent, .. } = *self;
+        *self = Stripes { lost, doubts, payload_sent, payload_resent, ..Stripes::default() };
     }
 
     pub(crate) fn get(&self, id: StripeId) -> Option<&Stripe> {
@@ -115,6 +118,11 @@ impl Stripes {
         self.lost
     }
 
+    /// How often a stripe was in doubt, ever.
+    pub(crate) fn doubts(&self) -> u64 {
+        self.doubts + self.iter().map(Stripe::doubts).sum::<u64>()
+    }
+
     #[inline]
     pub(crate) fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
@@ -154,6 +162,7 @@ impl Stripes {
     pub(crate) fn lose(&mut self, id: StripeId) -> Option<Stripe> {
         let stripe = self.live.remove(&id)?;
         self.lost += 1;
+        self.doubts += stripe.doubts();
         self.data_entries -= stripe.ledger().iter().filter(|entry| entry.token.is_data()).count();
         Some(stripe)
     }

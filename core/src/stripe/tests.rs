@@ -393,7 +393,8 @@ fn stats_have_the_counts() {
     stripe.rtt.sample(Duration::from_millis(4), at(5));
     stripe.rtt.sample(Duration::from_millis(12), at(5));
     stripe.ledger.advance(60);
-    (stripe.written, stripe.congestions, stripe.doubted) = (80, 3, true);
+    (stripe.written, stripe.congestions) = (80, 3);
+    (stripe.doubted, stripe.doubts) = (true, 2);
     let mut limits = Limits::new(at(0));
     limits.note(StripeLimit::Route, at(4));
     let expected = StripeStats {
@@ -408,6 +409,7 @@ fn stats_have_the_counts() {
         rate: Some(Rate::bytes(4_000_000)),
         window: None,
         doubted: true,
+        doubts: 2,
         limit: StripeLimit::Route,
         limited: limits.times(at(9)),
     };

@@ -62,6 +62,17 @@ fn payload_is_counted_once_where_it_is_sent_and_where_it_is_delivered() {
 }
 
 #[test]
+fn data_that_comes_again_is_dropped_and_counted() {
+    let mut alone = server(2);
+    alone.hear(0, open());
+    for (stripe, offset, len) in [(0, 0, 100), (1, 50, 100), (0, 0, 150)] {
+        alone.hear_data(stripe, FLOW, offset, &pattern(150)[offset as usize..][..len], false);
+    }
+    let stats = alone.stats();
+    assert_eq!((stats.payload_delivered, stats.payload_duplicate), (150, 200));
+}
+
+#[test]
 fn credit_grows_when_the_peer_says_that_it_has_used_it_up() {
     let mut alone = server(1);
     alone.hear(0, open());

@@ -59,8 +59,11 @@ fn a_silent_stripe_is_doubted_relieved_and_given_up() {
     pair.send_all(0, flow, &data);
     pair.run_until(pair.now + Duration::from_secs(1));
     assert!(pair.received(1, flow) == data, "what the silent stripe held was sent again");
+    let doubts = pair.sides[0].session.stats().stripes[0].doubts;
+    assert_eq!(doubts, 1);
     pair.run_until(pair.now + Duration::from_secs(10));
-    assert_eq!(pair.sides[0].session.stats().stripes.len(), 1);
+    let stats = pair.sides[0].session.stats();
+    assert_eq!((stats.stripes.len(), stats.doubts), (1, 1), "its doubts are still counted");
     let theirs = pair.sides[1].session.stats().stripes.len();
     assert_eq!(theirs, 1, "STRIPE_GONE spares the other side its own timeout");
 }
