@@ -15,6 +15,7 @@ mod keys;
 mod known;
 mod limits;
 mod manual;
+mod packages;
 mod refusal;
 mod relay;
 mod server;
@@ -48,8 +49,11 @@ pub(crate) fn parse(
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Failure> {
     let (command, given) = command(args.into_iter().collect())?;
-    let skip_environment = matches!(command, Command::Help(_) | Command::Version);
-    let env = |name: &str| if skip_environment { None } else { env(name) };
+    let prints = matches!(
+        command,
+        Command::Help(_) | Command::Version | Command::Man(_) | Command::Completions(_)
+    );
+    let env = |name: &str| if prints { None } else { env(name) };
     let options = environment::complete(given, &command, &env)?;
     Ok(Invocation { command, options })
 }
@@ -76,6 +80,8 @@ fn command(typed: Vec<OsString>) -> Result<(Command, Given), Failure> {
         Chosen::Keygen(keygen) => keygen.read(line),
         Chosen::Pubkey(pubkey) => Ok((Command::Pubkey { file: pubkey.file }, Given::default())),
         Chosen::Demo(demo) => Ok((Command::Demo, demo.given())),
+        Chosen::Completions(it) => Ok((Command::Completions(it.shell), Given::default())),
+        Chosen::Man(it) => it.read(line),
         Chosen::Version => Ok((Command::Version, Given::default())),
     }
 }

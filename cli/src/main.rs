@@ -24,6 +24,7 @@ mod live;
 mod log;
 mod lookups;
 mod output;
+mod packages;
 mod policy;
 mod reach;
 mod relay;
@@ -35,6 +36,7 @@ mod status;
 mod trace;
 mod unfinished;
 mod units;
+mod version;
 mod ways;
 
 use args::{Command, Invocation};
@@ -64,7 +66,9 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
         Command::Help(topic) => output::print(&help::page(topic.as_deref()))?,
-        Command::Version => output::print(&format!("striper-cli {}\n", args::VERSION))?,
+        Command::Version => output::print(&version::text())?,
+        Command::Man(topic) => output::print(&packages::man(topic.as_deref())?)?,
+        Command::Completions(shell) => output::print(&packages::completions(*shell)?)?,
         Command::Keygen { file, kind } => {
             keys::keygen(file, *kind, options.verbosity == Verbosity::Quiet)?;
         }

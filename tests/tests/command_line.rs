@@ -35,7 +35,9 @@ fn help_and_version_go_to_standard_output_and_each_command_has_a_page() {
     }
     let version = run(&["version"], &[]).success();
     assert_eq!(version, run(&["--version"], &[]).success());
-    assert!(version.starts_with("striper-cli "), "{version}");
+    let names: Vec<&str> =
+        version.lines().map(|line| line.split([' ', ':']).next().unwrap()).collect();
+    assert_eq!(names, ["striper-cli", "protocol", "commit", "features"], "{version}");
 }
 
 #[test]

@@ -4,12 +4,13 @@ use super::client::Client;
 use super::given::Given;
 use super::key_files::{Keygen, Pubkey};
 use super::manual;
+use super::packages::{Completions, Man};
 use super::relay::{Datagram, Relay};
 use super::server::Server;
 use super::shared::{Connecting, Proxying, Scheduling, Striping};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol version 1)");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Parser)]
 #[command(
@@ -42,9 +43,12 @@ pub(super) enum Chosen {
     Keygen(Keygen),
     Pubkey(Pubkey),
     Demo(Demo),
+    Completions(Completions),
+    Man(Man),
     /// prints the version
     ///
-    /// Prints the version of the program and that of its protocol.
+    /// Prints the version of the program and that of its protocol, the commit that the program was
+    /// built from, if it is known, and the features that it was built with.
     #[command(
         override_usage = "striper-cli version",
         after_help = "EXAMPLES\n  striper-cli version"

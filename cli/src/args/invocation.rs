@@ -3,6 +3,7 @@
 use super::keys::KeyOptions;
 use super::limits::Limits;
 use crate::log::{LogFormat, Verbosity};
+use clap_complete::Shell;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,6 +25,9 @@ pub(crate) enum Command {
     /// The page of a command, or the manual.
     Help(Option<String>),
     Version,
+    /// The page of a command for man, or that of the program.
+    Man(Option<String>),
+    Completions(Shell),
     /// Takes stripes. Without a target it reaches only those that clients name and rules allow.
     Server {
         listen: SocketAddr,

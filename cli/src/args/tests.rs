@@ -466,6 +466,15 @@ fn options_with_several_values_may_be_given_twice() {
 }
 
 #[test]
+fn completions_are_for_a_known_shell_and_a_page_is_one_of_a_command() {
+    assert_eq!(read("completions zsh").command, Command::Completions(clap_complete::Shell::Zsh));
+    assert_eq!(read("man").command, Command::Man(None));
+    assert_eq!(read("man client").command, Command::Man(Some("client".into())));
+    assert!(fails("completions tcsh").contains("bash, zsh, fish"));
+    assert!(fails("man clent").contains("did you mean client?"));
+}
+
+#[test]
 fn variables_that_exclude_each_other_are_an_error_without_an_option() {
     let env = [("STRIPER_VERBOSE", "1"), ("STRIPER_QUIET", "1")];
     let failure = read_with("demo", &env).unwrap_err();
