@@ -20,7 +20,6 @@ use answer::Answer;
 use pages::Pages;
 use request::{MAX_HEAD, Names, Request};
 use smol::Task;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -33,6 +32,8 @@ const MOST: usize = 32;
 /// The time for a connection, and for the head of its request.
 const LIMIT: Duration = Duration::from_secs(30);
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// The time for a refusal to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A port that is there already. Callers wait until it is served.
 pub(crate) struct Port(Listener);
@@ -100,43 +101,43 @@ struct Serving {
     told: events::Connections,
 }
 
-/// The thing that a connection waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Waits {
-    Head,
-    Reader,
-}
-
 impl Serving {
     async fn serve(self, mut pipe: TcpPipe, from: SocketAddr, place: Place) {
-        let waits = Cell::new(Waits::Head);
-        let lost = match place.keep(self.exchange(&mut pipe, &waits)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(lost)) | Err(lost) => lost,
-        };
-        pipe.abort();
-        let why = why(lost, waits.get());
-        let fields = [("from", from.to_string().into()), ("error", why.as_str().into())];
-        self.told
-            .http_lost(format!("the connection from {from} to the state ended: {why}"), &fields);
+        if let Err(lost) = place.keep(self.exchange(&mut pipe, from)).await {
+            pipe.abort();
+            self.tell(
+                from,
+                &match lost {
+                    Lost::Late => {
+                        format!("it has not taken its answer within {} s", LIMIT.as_secs())
+                    }
+                    Lost::Displaced => format!("it was the oldest of more than {MOST}"),
+                },
+            );
+        }
     }
 
-    /// Hears a request and answers it. The error is that the head took too long.
-    async fn exchange(&self, pipe: &mut TcpPipe, waits: &Cell<Waits>) -> Result<(), Lost> {
+    /// Hears a request and answers it.
+    async fn exchange(&self, pipe: &mut TcpPipe, from: SocketAddr) {
         let heard = within(HEAD_LIMIT, hear(pipe, self.names)).await;
-        waits.set(Waits::Reader);
-        let (answer, head_only) = match heard {
-            Some(None) => return Ok(()),
-            Some(Some(Ok(Request { path, head_only }))) => (self.pages.get(&path), head_only),
-            Some(Some(Err(refusal))) => (refusal, false),
+        let refusal = match heard {
+            Some(None) => return,
+            Some(Some(Ok(Request { path, head_only }))) => {
+                return say(pipe, &self.pages.get(&path), head_only).await;
+            }
+            Some(Some(Err(refusal))) => refusal,
             None => {
-                waits.set(Waits::Head);
                 let text = format!("no complete request within {} s", HEAD_LIMIT.as_secs());
-                (Answer::line("408 Request Timeout", &text), false)
+                self.tell(from, &text);
+                Answer::line("408 Request Timeout", &text)
             }
         };
-        say(pipe, &answer, head_only).await;
-        if waits.get() == Waits::Head { Err(Lost::Late) } else { Ok(()) }
+        within(LAST_WORDS, say(pipe, &refusal, false)).await;
+    }
+
+    fn tell(&self, from: SocketAddr, why: &str) {
+        let fields = [("from", from.to_string().into()), ("error", why.into())];
+        self.told.http_lost(format!("{from} asked for the state, and was cut off: {why}"), &fields);
     }
 }
 
@@ -172,19 +173,5 @@ async fn say(pipe: &mut TcpPipe, answer: &Answer, head_only: bool) {
     };
     if said.await.is_ok() {
         while matches!(pipe.recv().await, Ok(Received::Chunk(_))) {}
-    }
-}
-
-fn why(lost: Lost, waits: Waits) -> String {
-    match (lost, waits) {
-        (Lost::Displaced, _) => {
-            format!("there were more than {MOST} at once, and it was the oldest")
-        }
-        (Lost::Late, Waits::Head) => {
-            format!("no complete request within {} s", HEAD_LIMIT.as_secs())
-        }
-        (Lost::Late, Waits::Reader) => {
-            format!("it has not taken its answer within {} s", LIMIT.as_secs())
-        }
     }
 }

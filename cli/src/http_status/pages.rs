@@ -7,13 +7,14 @@ use crate::service::Connections;
 use crate::state::{Running, State};
 use bytes::Bytes;
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const PAGE: &str = include_str!("page.html");
 
-/// For so long an answer stays as it is. So many readers, or a fast one, cost no more than four
-/// looks a second. A look takes time in proportion to the number of stripes and flows.
-const KEPT: Duration = Duration::from_millis(250);
+/// An answer is kept for so many times the time that it took to make. That time grows with the
+/// number of stripes and flows. So the two kinds of answers take at most 1 % of the thread's time,
+/// however many readers there are.
+const REST: u32 = 200;
 
 pub(super) struct Pages {
     running: Running,
@@ -22,16 +23,22 @@ pub(super) struct Pages {
     json: Kept,
 }
 
-/// The latest answer, and when it was made.
+/// The latest answer, and until when it is kept.
 #[derive(Default)]
 struct Kept(RefCell<Option<(Instant, Bytes)>>);
 
 impl Kept {
-    fn get(&self, now: Instant, make: impl FnOnce() -> Bytes) -> Bytes {
+    fn get(&self, clock: impl Fn() -> Instant, make: impl FnOnce() -> Bytes) -> Bytes {
         let mut kept = self.0.borrow_mut();
+        let begin = clock();
         match &*kept {
-            Some((at, bytes)) if now.saturating_duration_since(*at) < KEPT => bytes.clone(),
-            _ => kept.insert((now, make())).1.clone(),
+            Some((until, bytes)) if begin < *until => bytes.clone(),
+            _ => {
+                let bytes = make();
+                let end = clock();
+                let until = end + end.saturating_duration_since(begin) * REST;
+                kept.insert((until, bytes)).1.clone()
+            }
         }
     }
 }
@@ -42,7 +49,6 @@ impl Pages {
     }
 
     pub(super) fn get(&self, path: &str) -> Answer {
-        let now = clock::now();
         match path {
             "/" => {
                 let nonce = format!("{:032x}", rand::random::<u128>());
@@ -50,9 +56,11 @@ impl Pages {
             }
             "/metrics" => {
                 let make = || metrics::text(&self.running.state()).into();
-                Answer::ok(METRICS, self.metrics.get(now, make))
+                Answer::ok(METRICS, self.metrics.get(clock::now, make))
             }
-            "/status.json" => Answer::ok(JSON, self.json.get(now, || json(&self.running.state()))),
+            "/status.json" => {
+                Answer::ok(JSON, self.json.get(clock::now, || json(&self.running.state())))
+            }
             "/healthz" => Answer::line("200 OK", "ok"),
             "/readyz" => match self.connections.may_finish_within() {
                 None => Answer::line("200 OK", "ready"),
@@ -72,4 +80,29 @@ fn json(state: &State) -> Bytes {
     let mut text = serde_json::to_vec(state).unwrap_or_default();
     text.push(b'\n');
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    #[test]
+    fn an_answer_is_kept_in_proportion_to_its_cost() {
+        let (kept, now) = (Kept::default(), Cell::new(clock::now()));
+        let get = |cost: u64, text: &'static str| {
+            let make = || {
+                now.set(now.get() + Duration::from_millis(cost));
+                Bytes::from_static(text.as_bytes())
+            };
+            kept.get(|| now.get(), make)
+        };
+        assert_eq!(get(2, "first"), "first");
+        now.set(now.get() + Duration::from_millis(399));
+        assert_eq!(get(2, "second"), "first");
+        now.set(now.get() + Duration::from_millis(1));
+        assert_eq!(get(0, "third"), "third");
+        assert_eq!(get(0, "fourth"), "fourth", "it costs nothing");
+    }
 }
