@@ -1,7 +1,6 @@
 //! Answers a flow that the other side has opened: connects it to its target, or says why not.
 
-use crate::events;
-use crate::log::{Level, Value};
+use crate::events::{self, Named};
 use crate::reach::{Reached, Unreached};
 use crate::service::Entry;
 use smol::future::or;
@@ -13,8 +12,7 @@ use striper_runtime::{DialError, Pipe};
 pub(crate) struct Asked {
     pub told: events::Connections,
     pub incoming: Incoming,
-    pub name: String,
-    pub fields: Vec<(&'static str, Value)>,
+    pub named: Named,
 }
 
 /// Carries the flow once `dial` has reached its target. The dial is in a box that goes with it: an
@@ -27,18 +25,19 @@ pub(crate) fn answer(
     let told = asked.told.clone();
     let begun = Box::pin(begin(asked, dial));
     async move {
-        let Some((incoming, pipe, name)) = begun.await else { return };
+        let Some((incoming, pipe, named)) = begun.await else { return };
         let report = incoming.carry(pipe).await;
-        told.ended(&name, entry.number(), &report);
+        told.ended(&named, &report);
+        drop(entry);
     }
 }
 
 /// Reaches the target: gives the flow, its pipe and its name. If nothing comes of it, the other
 /// side and the log know why.
 async fn begin(
-    Asked { told, mut incoming, name, mut fields }: Asked,
+    Asked { told, mut incoming, named }: Asked,
     dial: impl Future<Output = Result<Reached, Unreached>>,
-) -> Option<(Incoming, Box<dyn Pipe>, String)> {
+) -> Option<(Incoming, Box<dyn Pipe>, Named)> {
     let dialled = match incoming.ensure_room() {
         Ok(()) => {
             let gone = async {
@@ -54,25 +53,24 @@ async fn begin(
         Some(Err(why)) => why.rule(),
         None => None,
     };
-    fields.extend(rule.map(|rule| ("rule", rule.into())));
-    match dialled {
+    match &dialled {
         None => {
-            fields.push(("end", "unwanted".into()));
-            let text = format!("{name}: the other side gave it up before the target answered");
-            told.gone(Level::Info, text, &fields);
-            None
+            let text = format!("{named}: the other side gave it up before the target answered");
+            told.unwanted(&named, text);
         }
-        Some(Ok(Reached { pipe, .. })) => {
-            told.opened(&name, &fields);
-            Some((incoming, pipe, name))
-        }
+        Some(Ok(_)) => told.opened(&named, rule),
         Some(Err(why)) => {
-            fields.push(("error", why.to_string().into()));
-            let cure = match &why {
+            let cure = match why {
                 Unreached::Dial(error) => events::lack_of_files(error),
                 _ => "",
             };
-            told.refused(format!("{name} failed: {why}{cure}"), &fields);
+            let text = format!("{named} failed: {why}{cure}");
+            told.failed(text, &named, rule, &why.to_string());
+        }
+    }
+    match dialled? {
+        Ok(Reached { pipe, .. }) => Some((incoming, pipe, named)),
+        Err(why) => {
             incoming.refuse(why.reason());
             None
         }

@@ -191,7 +191,7 @@ fn announce(
     let fields = [
         ("listen", list(doors.iter().map(Door::address).collect()).into()),
         ("stripes", options.stripes.into()),
-        ("server", there.clone().into()),
+        ("peer", there.clone().into()),
         ("congestion", congestion.clone().into()),
         ("key", options.keys.names().into()),
     ];

@@ -44,7 +44,7 @@ pub(crate) fn name(chosen: &CongestionChoice, log: &Log) -> String {
                         "stripes that lose packets keep {calm} and are slow, because they can't \
                          use {lossy}: {cause}"
                     );
-                    log.debug("congestion_fixed", text, &[("cause", cause.into())]);
+                    log.debug("congestion_fixed", text, &[("reason", cause.into())]);
                     calm
                 }
             }

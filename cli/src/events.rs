@@ -4,6 +4,7 @@ mod callers;
 mod connections;
 mod cures;
 mod lines;
+mod named;
 mod repeats;
 mod servers;
 mod sessions;
@@ -13,6 +14,7 @@ mod tests;
 mod throttle;
 
 pub(crate) use connections::Connections;
+pub(crate) use named::{Named, Whose};
 pub(crate) use sessions::key;
 pub(crate) use tally::Tally;
 pub(crate) use throttle::LINES;
@@ -115,13 +117,13 @@ impl State {
             Event::PeerReached { server } => {
                 let text = format!("the server {server} answers");
                 let line = Line::new(Level::Info, "peer_reached", "answers", text);
-                self.lines.write(line.with("server", server.to_string()));
+                self.lines.write(line.with("peer", server.to_string()));
             }
             Event::TraceStopped { path, cause } => {
                 let path = path.display().to_string();
                 let text = format!("the trace {path} stops here: {cause}; connections go on");
                 let line = Line::new(Level::Warn, "trace_stopped", "stopped", text);
-                self.lines.write(line.with("path", path).with("cause", cause.clone()));
+                self.lines.write(line.with("path", path).with("reason", cause.clone()));
             }
             event => {
                 if let Event::SessionStarted { from: Some(from), .. } = event {
@@ -154,7 +156,7 @@ impl State {
         };
         let text =
             format!("cannot accept connections at the moment: {error}{cure}; still trying{count}");
-        let fields = [("error", error.to_string().into()), ("unsaid", unsaid.into())];
+        let fields = [("reason", error.to_string().into()), ("unsaid", unsaid.into())];
         log.warn("accept_failed", text, &fields);
     }
 }

@@ -39,7 +39,7 @@ impl KeyOptions {
                 "{list} has this side's own key, as {name}; that line does not let the peer in; \
                  list the key that striper-cli pubkey prints on the peer's machine"
             );
-            let fields = [("list", list.into()), ("key", name.to_string().into())];
+            let fields = [("path", list.into()), ("key", name.to_string().into())];
             log.warn("own_key_listed", text, &fields);
         }
     }
@@ -127,7 +127,7 @@ pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort
             "there is no key: stripes to {server} are not encrypted, and any program that answers \
              there passes for the server; {CURE}"
         );
-        log.warn("no_key", text, &[("server", server.to_string().into())]);
+        log.warn("no_key", text, &[("peer", server.to_string().into())]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The listeners that a server has for its clients (`-R`).
 
+use crate::events::{Named, Whose};
+use crate::log::Value;
 use crate::reach::Reach;
 use crate::service::Connections;
 use crate::{events, failure};
@@ -11,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use striper_core::Reason;
-use striper_runtime::keys::PublicKey;
+use striper_runtime::keys::{PeerName, PublicKey};
 use striper_runtime::local::{Executor, Incoming, Listening};
 use striper_runtime::{Addresses, Carrier, Event, Limits, Listener, Pipe, Target, TcpPipe};
 
@@ -83,32 +85,33 @@ impl Open {
 struct Client {
     /// Its key, if clients need one.
     key: Option<PublicKey>,
-    /// The name of its key in the log, alone and as ` (key NAME)`. Both are empty without one.
-    name: String,
+    /// The name of its key in the log.
+    peer: Option<PeerName>,
+    /// The same as ` (key NAME)`, or nothing.
     whose: String,
+}
+
+impl Client {
+    fn fields(&self, listen: SocketAddr) -> Vec<(&'static str, Value)> {
+        let key = self.peer.as_deref().map(|key| ("key", key.into()));
+        key.into_iter().chain([("listen", listen.to_string().into())]).collect()
+    }
 }
 
 impl Listeners {
     /// Listens for the client that asks for it by this flow, or says why not.
     pub(crate) async fn begin(self, incoming: Incoming) {
         let peer = incoming.peer();
-        let client = Rc::new(Client {
-            key: incoming.key(),
-            name: peer.as_deref().unwrap_or_default().to_owned(),
-            whose: events::key(peer.as_ref()),
-        });
+        let client =
+            Rc::new(Client { key: incoming.key(), whose: events::key(peer.as_ref()), peer });
         let Target::Listen { address, .. } = *incoming.target() else { return };
         let listener = match self.listen(address, &client, &incoming).await {
             Ok(listener) => listener,
             Err((why, reason)) => {
                 let whose = &client.whose;
                 let text = format!("not listening on {address} for a client{whose}: {why}");
-                let fields = [
-                    ("key", client.name.as_str().into()),
-                    ("listen", address.to_string().into()),
-                    ("error", why.into()),
-                ];
-                self.told.refused(text, &fields);
+                let fields = [client.fields(address), vec![("reason", why.into())]].concat();
+                self.told.listener_refused(text, &fields);
                 return incoming.refuse(reason);
             }
         };
@@ -159,9 +162,7 @@ impl Listeners {
                     return Err(unbound(error));
                 }
                 let text = format!("no longer listening on {address} for a lost client");
-                let name = client.name.as_str();
-                let fields = [("key", name.into()), ("listen", address.to_string().into())];
-                self.told.listener_ended(text, &fields);
+                self.told.listener_ended(text, &client.fields(address));
                 bind().await.map_err(unbound)
             }
             other => other.map_err(unbound),
@@ -185,10 +186,9 @@ impl Listeners {
         }
     }
 
-    fn tell_end(&self, here: SocketAddr, Client { name, whose, .. }: &Client, why: &str) {
-        let text = format!("no longer listening on {here} for a client{whose}{why}");
-        let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
-        self.told.listener_ended(text, &fields);
+    fn tell_end(&self, here: SocketAddr, client: &Client, why: &str) {
+        let text = format!("no longer listening on {here} for a client{}{why}", client.whose);
+        self.told.listener_ended(text, &client.fields(here));
     }
 
     /// By the rules of now: they may have been read again.
@@ -198,9 +198,9 @@ impl Listeners {
 
     /// Carries the connections that come, until the client no longer wants them.
     async fn attend(&self, listener: Listener, mut listening: Listening, client: &Client) {
-        let (here, Client { name, whose, .. }) = (listener.local_addr(), client);
-        let fields = [("key", name.as_str().into()), ("listen", here.to_string().into())];
-        self.told.listening(format!("listening on {here} for a client{whose}"), &fields);
+        let here = listener.local_addr();
+        let text = format!("listening on {here} for a client{}", client.whose);
+        self.told.listening(text, &client.fields(here));
         loop {
             let unwanted = async {
                 listening.unwanted().await;
@@ -221,26 +221,23 @@ impl Listeners {
         mut pipe: TcpPipe,
         from: SocketAddr,
         here: SocketAddr,
-        Client { name: key, whose, .. }: &Client,
+        client: &Client,
         listening: &Listening,
     ) {
         let entry = self.connections.begin();
-        let name = format!("connection {} from {from} at {here}{whose}", entry.number());
-        let fields = [
-            ("connection", entry.number().into()),
-            ("from", from.to_string().into()),
-            ("listen", here.to_string().into()),
-            ("key", key.as_str().into()),
-        ];
+        let named = Named::new(entry.number()).of(client.peer.clone());
+        let named = named.from(Some(from.to_string())).at(Whose::Ours, here);
         if let Err(error) = listening.ensure_room() {
-            let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
-            self.told.refused(format!("{name} failed: {error}"), &fields);
+            self.told.refused(format!("{named} failed: {error}"), &named, &error.to_string());
             return pipe.abort();
         }
-        self.told.opened(&name, &fields);
+        self.told.opened(&named, None);
         let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
         let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe), addresses));
-        let carry = async move { told.ended(&name, entry.number(), &carried.await) };
+        let carry = async move {
+            told.ended(&named, &carried.await);
+            drop(entry);
+        };
         self.ex.spawn(carry).detach();
     }
 }

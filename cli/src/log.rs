@@ -3,6 +3,8 @@
 //! Nothing here waits for stderr: see [`writer`]. Text from peers is printed without control
 //! characters, so no peer can change the terminal.
 
+#[cfg(debug_assertions)]
+mod documented;
 mod writer;
 
 use crate::{clock, units};
@@ -127,7 +129,8 @@ impl Log {
         level >= self.least
     }
 
-    /// Prints a line. Programs read `event` and `fields`, a person reads `text`.
+    /// Prints a line. Programs read `event` and `fields`, which docs/LOG.md lists. A person reads
+    /// `text`.
     pub(crate) fn say(
         &self,
         level: Level,
@@ -135,6 +138,8 @@ impl Log {
         text: impl Display,
         fields: &[(&str, Value)],
     ) {
+        #[cfg(debug_assertions)]
+        documented::check(level, event, fields);
         if !self.shows(level) {
             return;
         }
@@ -342,7 +347,7 @@ mod tests {
     #[test]
     fn a_line_of_an_untimed_log_has_no_time() {
         let (log, paper) = Log::on_paper();
-        log.untimed().warn("x", "mind", &[]);
+        log.untimed().warn("stopped", "mind", &[]);
         assert_eq!(paper.take(&log), "warn  mind\n");
     }
 
@@ -387,14 +392,14 @@ mod tests {
     #[test]
     fn a_quiet_log_prints_only_warnings_and_a_quiet_twin_shares_its_paper() {
         let (log, paper) = Log::on_paper_with(Verbosity::Quiet);
-        log.info("x", "not this", &[]);
-        log.warn("x", "this", &[]);
+        log.info("stopped", "not this", &[]);
+        log.warn("stopped", "this", &[]);
         assert!(paper.take(&log).ends_with("warn  this\n"));
         let (log, paper) = Log::on_paper();
         let quiet = log.quiet();
-        quiet.info("x", "not this", &[]);
-        quiet.warn("x", "one", &[]);
-        log.info("x", "two", &[]);
+        quiet.info("stopped", "not this", &[]);
+        quiet.warn("stopped", "one", &[]);
+        log.info("stopped", "two", &[]);
         let written = paper.take(&log);
         let ends = written.lines().map(|line| line.rsplit(' ').next().unwrap());
         assert_eq!(ends.collect::<Vec<_>>(), ["one", "two"]);
@@ -413,7 +418,7 @@ mod tests {
         let (log, paper) = Log::on_paper();
         log.set_status("12 connections");
         assert_eq!(paper.take(&log), "\r\x1b[J\x1b[?7l12 connections\x1b[?7h\r");
-        log.info("x", "text", &[]);
+        log.info("stopped", "text", &[]);
         let written = paper.take(&log);
         assert!(written.starts_with("\r\x1b[J2"), "{written:?}");
         assert!(written.ends_with("text\n\x1b[?7l12 connections\x1b[?7h\r"), "{written:?}");

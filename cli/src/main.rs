@@ -124,8 +124,8 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
 }
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
-    let cure = failure.cure.as_deref().unwrap_or_default();
-    let mut fields = vec![("code", u64::from(failure.code).into()), ("cure", cure.into())];
+    let mut fields = vec![("code", u64::from(failure.code).into())];
+    fields.extend(failure.cure.as_deref().map(|cure| ("cure", cure.into())));
     fields.extend(failure.excerpt_field());
     match format {
         LogFormat::Human => log.error("failed", failure, &[]),

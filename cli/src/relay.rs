@@ -2,14 +2,14 @@
 //! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
 use crate::args::{Framing, Options};
-use crate::events::{EventLog, Tally};
+use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
-use crate::{clock, events, http_status, live, state, units};
+use crate::{clock, http_status, live, state, units};
 use smol::channel::{self, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::local::Executor;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe, Status,
-    TcpPipe, bridge_in, dial_tcp,
+    Break, BridgeReport, Cut, DatagramPipe, FlowEnd, HostPort, Leg, Legs, Limits, Listener, Passed,
+    Pipe, Status, TcpPipe, bridge_in, dial_tcp,
 };
 
 #[derive(Default)]
@@ -188,22 +188,19 @@ impl Drop for Relay {
 impl Relay {
     async fn carry(self, near: TcpPipe, from: SocketAddr) {
         let begin = clock::now();
-        let name = format!("connection {} from {from}", self.entry.number());
-        let fields =
-            [("connection", self.entry.number().into()), ("from", from.to_string().into())];
+        let named = Named::new(self.entry.number()).from(Some(from.to_string()));
+        let named = named.to(self.target.to_string());
         let mut near = framed(near, self.framing == Framing::Near);
         let mut far = match dial_tcp(&self.target, self.limit).await {
             Ok(far) => framed(far, self.framing == Framing::Far),
             Err(error) => {
                 near.abort();
                 let cure = events::lack_of_files(&error);
-                let text = format!("{name} failed: {}: {error}{cure}", self.target);
-                let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
-                self.told.refused(text, &fields);
-                return;
+                let text = format!("{named} failed: {error}{cure}");
+                return self.told.failed(text, &named, None, &error.to_string());
             }
         };
-        self.told.opened(&name, &fields);
+        self.told.opened(&named, None);
         let legs = Rc::<Legs>::default();
         self.traffic.borrow_mut().under.insert(self.entry.number(), legs.clone());
         let clock = SystemClock::new();
@@ -218,14 +215,15 @@ impl Relay {
             near.abort();
             far.abort();
         }
-        self.tell(&name, report, begin.elapsed());
+        self.tell(&named, report, begin.elapsed());
     }
 
-    fn tell(&self, name: &str, report: Option<BridgeReport>, time: Duration) {
-        let mut fields = vec![("connection", self.entry.number().into())];
+    fn tell(&self, named: &Named, report: Option<BridgeReport>, time: Duration) {
         let Some(BridgeReport { forth, back, broken }) = report else {
-            fields.push(("end", "cut".into()));
-            return self.told.gone(Level::Info, format!("{name} cut"), &fields);
+            let reason = format!("reset: {}", Cut::Stopped);
+            let (text, end) = (format!("{named} {reason}"), ("end", "reset".into()));
+            let fields = [end, ("reason", reason.into())];
+            return self.told.gone(Level::Info, text, named, &fields);
         };
         let garbled = broken.as_ref().and_then(|broken| self.explain(broken));
         let how = match (&garbled, &broken) {
@@ -233,9 +231,13 @@ impl Relay {
             (None, Some(broken)) => format!("broke at {}: {}", self.name(broken.leg), broken.error),
             (None, None) => "ended".to_owned(),
         };
+        let reason = match &broken {
+            Some(broken) => format!("reset: {}", broken.error),
+            None => FlowEnd::Finished.to_string(),
+        };
         let rate = units::mean_rate(forth.bytes + back.bytes, time);
         let text = format!(
-            "{name} {how}, {} sent, {} received in {}, {}, congested {}/{} times",
+            "{named} {how}, {} sent, {} received in {}, {}, congested {}/{} times",
             units::bytes(forth.bytes),
             units::bytes(back.bytes),
             units::duration(time),
@@ -243,20 +245,21 @@ impl Relay {
             forth.congestions,
             back.congestions,
         );
-        fields.extend([
+        let mut fields = vec![
             ("end", if broken.is_none() { "finished" } else { "reset" }.into()),
-            ("sent", forth.bytes.into()),
-            ("received", back.bytes.into()),
-            ("seconds", time.as_secs_f64().into()),
+            ("reason", reason.into()),
+            ("sent_bytes", forth.bytes.into()),
+            ("received_bytes", back.bytes.into()),
+            ("duration_seconds", time.as_secs_f64().into()),
             ("congestions_sending", forth.congestions.into()),
             ("congestions_receiving", back.congestions.into()),
-        ]);
-        if let Some(Break { leg, error }) = &broken {
+        ];
+        fields.extend(rate.map(|rate| ("bytes_per_second", rate.into())));
+        if let Some(Break { leg, .. }) = &broken {
             fields.push(("leg", if *leg == Leg::First { "near" } else { "far" }.into()));
-            fields.push(("error", error.to_string().into()));
         }
         let level = if garbled.is_some() { Level::Warn } else { Level::Info };
-        self.told.gone(level, text, &fields);
+        self.told.gone(level, text, named, &fields);
     }
 
     fn name(&self, leg: Leg) -> String {

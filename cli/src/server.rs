@@ -2,7 +2,7 @@
 
 use crate::answer::{Asked, answer};
 use crate::args::{KeyOptions, Options};
-use crate::events::{self, EventLog, Tally};
+use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
 use crate::log::Log;
@@ -192,18 +192,9 @@ fn connect(
     entry: Entry,
 ) -> impl Future<Output = ()> {
     let (peer, key, opening) = (incoming.peer(), incoming.key(), incoming.opening().clone());
-    let (number, named) = (entry.number(), reach.name(&opening.target));
-    let whose = peer.as_deref().unwrap_or_default().to_owned();
     let from = opening.program.map(|program| program.source().to_string());
-    let whence = from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-    let name = format!("connection {number}{}{whence} to {named}", events::key(peer.as_ref()));
-    let mut fields = vec![
-        ("connection", number.into()),
-        ("key", whose.as_str().into()),
-        ("target", named.into()),
-    ];
-    fields.extend(from.map(|from| ("from", from.into())));
-    answer(Asked { told, incoming, name, fields }, entry, async move {
+    let named = Named::new(entry.number()).of(peer).from(from).to(reach.name(&opening.target));
+    answer(Asked { told, incoming, named }, entry, async move {
         reach.connect(&opening, key.as_ref()).await
     })
 }
@@ -239,7 +230,7 @@ fn announce(
                  stripes are not encrypted; {}",
                 keys::CURE
             );
-            log.warn("no_key", text, &fields);
+            log.warn("no_key", text, &fields[..2]);
         }
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
@@ -247,7 +238,7 @@ fn announce(
             "only this machine can reach {here}; to let other machines in, name an address: {all} \
              instead of {here}"
         );
-        log.info("loopback_only", text, &fields);
+        log.info("loopback_only", text, &fields[..2]);
     }
 }
 

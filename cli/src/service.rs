@@ -132,7 +132,7 @@ pub(crate) async fn run(
     let fields = [
         ("signal", signal.into()),
         ("connections", live.into()),
-        ("seconds", drain.as_secs_f64().into()),
+        ("drain_timeout_seconds", drain.as_secs_f64().into()),
     ];
     log.info("stopping", format!("{signal}: no new connections{grace}"), &fields);
     let orderly = async {
@@ -155,7 +155,7 @@ pub(crate) async fn run(
         return code;
     }
     let cut = connections.cut() + connections.live();
-    let fields = [("cut", cut.into())];
+    let fields = [("connections", cut.into())];
     if cut > 0 {
         log.warn("stopped", format!("stopped; {} reset", units::were(cut, "connection")), &fields);
         return code::CUT;

@@ -97,7 +97,7 @@ fn a_caller_without_a_hello_is_refused_with_a_reason() {
         assert_eq!(stranger.dismissed().is_empty(), !is_ours, "a stranger gets no answer");
         scene.go_on();
         let refusal = scene.refusal(&stranger);
-        assert!(refusal.text("error").contains(error), "{refusal}");
+        assert!(refusal.text("reason").contains(error), "{refusal}");
         assert!(refusal.text("message").contains(advice), "{refusal}");
     }
     scene.close();
@@ -120,7 +120,7 @@ fn a_hello_that_can_not_be_accepted_has_the_reason_as_its_answer() {
         finish(stranger.stream());
         scene.go_on();
         let refusal = scene.refusal(&stranger);
-        assert!(refusal.text("error").contains(error), "{refusal}");
+        assert!(refusal.text("reason").contains(error), "{refusal}");
     }
     scene.close();
 }
@@ -134,7 +134,7 @@ fn a_caller_that_does_not_finish_its_hello_is_refused_in_time() {
     scene.go_on();
     for stranger in &mut stalled {
         assert!(stranger.dismissed().is_empty());
-        assert_eq!(scene.refusal(stranger).text("error"), "no complete HELLO in time");
+        assert_eq!(scene.refusal(stranger).text("reason"), "no complete HELLO in time");
     }
     scene.close();
 }
@@ -147,14 +147,14 @@ fn a_caller_that_hangs_up_before_its_hello_is_complete_is_forgotten() {
         stranger.stream().shutdown(Shutdown::Write).unwrap();
         stranger.dismissed();
         scene.go_on();
-        assert_eq!(scene.refusal(&stranger).text("error"), "closed before its HELLO was complete");
+        assert_eq!(scene.refusal(&stranger).text("reason"), "closed before its HELLO was complete");
     }
     let stranger = scene.call();
     let name = stranger.name();
     stranger.vanish();
     let is_refusal = |event: &Event| event.is("stripe_refused") && event.text("from") == name;
     let refusal = scene.pair.server.wait_for_any("a refusal", is_refusal);
-    assert!(refusal.text("error").contains("broke before"), "{refusal}");
+    assert!(refusal.text("reason").contains("broke before"), "{refusal}");
     scene.close();
 }
 

@@ -58,7 +58,7 @@ fn unfinished_hellos_cost_little() {
         })
         .collect();
     let crowded = "too many unfinished handshakes";
-    scene.server.wait_for_any(crowded, |event| event.text("error") == crowded);
+    scene.server.wait_for_any(crowded, |event| event.text("reason") == crowded);
     scene.close(32 * MIB);
 }
 

@@ -190,7 +190,7 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
         }
         assert_eq!(expect_reset(&mut good), passes, "{bytes:x?}");
         assert!(expect_reset(&mut bad).is_empty());
-        let told = proxy.wait_for_any(error, |event| event.text("error").contains(error));
+        let told = proxy.wait_for_any(error, |event| event.text("reason").contains(error));
         let fields = (told.name(), told.text("level"), told.text("end"));
         assert_eq!(fields, ("connection_ended", "warn", "reset"), "{told}");
         assert!([error, advice].iter().all(|part| told.text("message").contains(part)), "{told}");

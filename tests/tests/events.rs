@@ -75,6 +75,22 @@ fn the_log_names_the_peer_of_a_session_from_its_start_to_its_end() {
 }
 
 #[test]
+fn a_connection_has_the_same_names_when_it_begins_and_when_it_ends() {
+    let Keyed { route: _route, origin, pair: Pair { client, server }, _folder } = keyed();
+    let (local, target) = client.open(&origin);
+    let from = local.local_addr().unwrap().to_string();
+    drop((local, target));
+    for (side, key) in [(&client, ""), (&server, "site")] {
+        for event in ["connection_opened", "connection_ended"].map(|name| side.wait_for(name)) {
+            let names = ["connection", "from", "key"].map(|name| event.text(name).to_owned());
+            assert_eq!(names, ["1", &from, key], "{event}");
+        }
+    }
+    let target = origin.addr().to_string();
+    assert_eq!(server.wait_for("connection_ended").text("target"), target);
+}
+
+#[test]
 fn a_session_without_connections_that_loses_its_stripes_has_no_line() {
     let origin = Origin::start();
     let Pair { mut client, mut server } = Pair::to(origin.addr());
@@ -91,7 +107,7 @@ fn an_ordinary_stop_of_the_server_is_no_reason_to_warn() {
     server.terminate();
     let stopping = server.wait_for("stopping");
     assert!(stopping.text("message").contains("1 connection may finish until "), "{stopping}");
-    assert_eq!(stopping.text("seconds"), "30.000");
+    assert_eq!(stopping.text("drain_timeout_seconds"), "30.000");
     let stopping = client.wait_for("peer_stopping");
     assert_eq!((stopping.text("level"), stopping.number("connections")), ("info", 1));
     drop(open);

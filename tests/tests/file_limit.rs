@@ -52,8 +52,8 @@ fn a_server_survives_more_flows_than_it_may_have() {
     let connections = flood(client.addr());
     let greeted = connections.iter().filter(|connection| is_greeted(connection)).count();
     assert!(0 < greeted && greeted < FILES as usize, "{greeted}");
-    let refused = server.wait_for("connection_refused");
-    assert!(refused.text("error").contains("Too many open files"), "{refused}");
+    let refused = server.wait_for("connection_failed");
+    assert!(refused.text("reason").contains("Too many open files"), "{refused}");
     assert!(refused.text("message").contains("raise the limit of open files"), "{refused}");
     let is_told = |event: &Event| event.text("reason").contains("short of resources");
     client.wait_for_any("the cause", is_told);

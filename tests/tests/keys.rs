@@ -59,7 +59,7 @@ fn a_list_that_is_read_again_cuts_off_the_clients_that_are_not_in_it() {
     assert!(expect_reset(&mut cut).is_empty());
     assert_carries(&backup, &origin);
     let told = laptop.wait_for("peer_unreachable");
-    assert!(told.text("cause").contains("does not accept our key"), "{told}");
+    assert!(told.text("reason").contains("does not accept our key"), "{told}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn stripes_of_one_key_leave_descriptors_to_others() {
     listed.server.limit_files(FILES);
     let _greedy = [(); 4].map(|()| client(&listed, &greedy, &["-n", "64"]));
     listed.server.wait_for_any("a stripe too many", |event| {
-        event.is("stripe_refused") && event.text("error").contains("no more stripes")
+        event.is("stripe_refused") && event.text("reason").contains("no more stripes")
     });
     let modest = client(&listed, &modest, &[]);
     assert_carries(&modest, &origin);
@@ -141,9 +141,9 @@ fn keys_that_do_not_fit_have_a_cure_on_both_sides() {
         let server = Proxy::server(origin.addr(), there);
         let client = Proxy::client(server.addr(), here);
         let told = client.wait_for("peer_unreachable");
-        assert!(told.text("cause").contains(cause), "{told}");
+        assert!(told.text("reason").contains(cause), "{told}");
         let refused = server.wait_for("stripe_refused");
-        assert!(refused.text("error").contains(error), "{refused}");
+        assert!(refused.text("reason").contains(error), "{refused}");
         // Local programs do not wait.
         expect_reset_at(client.addr());
     }
@@ -187,7 +187,7 @@ fn a_list_with_the_own_key_of_its_side_has_a_warning() {
     let list = folder.write("list", pubkey(&own));
     let server = Proxy::server(origin.addr(), &["-k", &own, "--peers", &list]);
     let told = server.wait_for("own_key_listed");
-    assert_eq!((told.text("list"), told.text("key")), (list.as_str(), "own"), "{told}");
+    assert_eq!((told.text("path"), told.text("key")), (list.as_str(), "own"), "{told}");
     fs::write(&list, pubkey(&laptop)).unwrap();
     server.hang_up();
     server.wait_for("keys_read");

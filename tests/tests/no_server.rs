@@ -14,7 +14,7 @@ fn a_client_without_a_server_resets_connections_at_once_and_keeps_trying() {
         let (port, origin) = (Vacant::on(address), Origin::on(address));
         let client = Proxy::client(port.addr(), &NEVER);
         let unreachable = client.wait_for("peer_unreachable");
-        assert_eq!(unreachable.text("cause"), "connection refused");
+        assert_eq!(unreachable.text("reason"), "connection refused");
         let text = unreachable.text("message");
         assert!(text.contains("is striper-cli -s running there"), "{text}");
         expect_reset_at(client.addr());

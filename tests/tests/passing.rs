@@ -60,7 +60,7 @@ fn data_passes_both_ways_at_once_and_the_log_has_its_size() {
         DOWN.expect_all(&mut local, size..size + 100_000);
         for (proxy, dials) in scene.proxies.iter().zip([true, false]) {
             let end = proxy.wait_for("connection_ended");
-            let counts = [end.number("sent"), end.number("received")];
+            let counts = [end.number("sent_bytes"), end.number("received_bytes")];
             let expected = match dials && scene.way == Way::Stripes {
                 true => [size + 100_000, size],
                 false => [size, size + 100_000],
@@ -172,8 +172,8 @@ fn connections_to_a_refused_target_are_reset_and_later_ones_work() {
             let proxies = way.start(target.addr(), &[]);
             let entry = proxies.last().expect("a proxy");
             (0..3).for_each(|_| expect_reset_at(entry.addr()));
-            let refusal = proxies[0].wait_for("connection_refused");
-            assert_eq!(refusal.text("error"), "connection refused");
+            let refusal = proxies[0].wait_for("connection_failed");
+            assert_eq!(refusal.text("reason"), "connection refused");
             assert_eq!(refusal.text("level"), "warn");
             let origin = target.listen();
             let (local, there) = entry.open(&origin);
@@ -194,7 +194,7 @@ fn a_target_with_an_unknown_name_is_refused() {
     let server = Proxy::start(&["-s", "0", "no-such-host.invalid:1"]);
     let client = Proxy::client(server.addr(), &[]);
     expect_reset_at(client.addr());
-    assert_eq!(server.wait_for("connection_refused").text("error"), "unknown host");
+    assert_eq!(server.wait_for("connection_failed").text("reason"), "unknown host");
 }
 
 #[test]

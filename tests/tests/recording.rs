@@ -173,7 +173,7 @@ fn a_trace_never_takes_the_place_of_another_file() {
     files.write("trace.2", "my notes");
     let told = record(&files.text("trace"), 3);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].text("cause").contains("something else is in it"), "{}", told[0]);
+    assert!(told[0].text("reason").contains("something else is in it"), "{}", told[0]);
     assert_eq!(files.read("trace.2"), b"my notes");
     assert!(!files.join("trace.3").exists());
 }
@@ -217,7 +217,7 @@ fn assert_trace_stops(server: &Proxy, origin: &Origin, cause: &str) {
         server.count("trace_stopped") > 0
     });
     let stopped = server.wait_for("trace_stopped");
-    assert!(stopped.text("cause").contains(cause), "{stopped}");
+    assert!(stopped.text("reason").contains(cause), "{stopped}");
     exchange(&near, &far, at..at + 1_000_000);
     assert_eq!(server.count("trace_stopped"), 1);
 }

@@ -38,9 +38,9 @@ fn a_listener_that_is_not_allowed_has_its_reason_on_both_sides() {
     let other = if there.port() == 1024 { "1025" } else { "1024" };
     let server = Proxy::start(&["server", "127.0.0.1:0", "--allow-listen", other]);
     let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
-    let told = server.wait_for("connection_refused");
+    let told = server.wait_for("listener_refused");
     assert!(told.text("message").contains("no --allow-listen rule allows it"), "{told}");
-    let told = client.wait_for("connection_refused");
+    let told = client.wait_for("listener_refused");
     let text = told.text("message");
     assert!(text.contains(&format!("not listening on {there}")), "{told}");
     assert!(text.contains("no --allow-listen of it allows that"), "{told}");
@@ -53,9 +53,9 @@ fn an_address_that_is_taken_is_told_and_asked_for_again() {
     let server = Proxy::start(ANY);
     let remote = format!("{}:{}", taken.addr(), origin.addr());
     let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
-    let told = server.wait_for("connection_refused");
+    let told = server.wait_for("listener_refused");
     assert!(told.text("message").contains("another program listens there; "), "{told}");
-    client.wait_for("connection_refused");
+    client.wait_for("listener_refused");
     let address = taken.addr();
     drop(taken);
     client.wait_for("listening");
@@ -67,7 +67,7 @@ fn a_connection_is_reset_if_the_target_of_the_client_can_not_be_reached() {
     let (server, vacant) = (Proxy::start(ANY), Vacant::reserve());
     let (client, listen) = client(server.addr(), &format!("0:{}", vacant.addr()));
     expect_reset(&mut connect(listen));
-    let told = client.wait_for("connection_refused");
+    let told = client.wait_for("connection_failed");
     assert!(told.text("message").contains("refused"), "{told}");
     let told = server.wait_for("connection_ended");
     assert_eq!(told.text("end"), "refused");
@@ -193,7 +193,7 @@ fn a_key_has_the_listeners_of_its_own_rules_until_they_are_read_again() {
     let [ann, bob] = [&keys[0], &keys[1]].map(|key| start(key, &anywhere));
     let listen = ann.wait_for("listening").text("listen").parse().unwrap();
     exchange(&connect(listen), &origin.accept(), 0..1000);
-    bob.wait_for("connection_refused");
+    bob.wait_for("listener_refused");
     let bob = start(&keys[1], &format!("{other}:{}", origin.addr()));
     bob.wait_for("listening");
     let (program, target) = (connect(listen), origin.accept());
@@ -202,7 +202,7 @@ fn a_key_has_the_listeners_of_its_own_rules_until_they_are_read_again() {
     assert!(try_connect(listen).is_err());
     exchange(&program, &target, 0..1000);
     exchange(&connect(other), &origin.accept(), 0..1000);
-    ann.wait_for("connection_refused");
+    ann.wait_for("listener_refused");
 }
 
 #[test]
@@ -212,9 +212,9 @@ fn no_client_listens_in_place_of_the_target_of_the_server() {
         let server = Proxy::start(&["server", "127.0.0.1:0", &name, "--allow-listen", "*"]);
         let remote = format!("{target}:{}", origin.addr());
         let client = Proxy::start(&["client", &server.addr().to_string(), "-R", &remote]);
-        client.wait_for("connection_refused");
-        let told = server.wait_for("connection_refused");
-        assert!(told.text("error").contains("own target has this port"), "{told}");
+        client.wait_for("listener_refused");
+        let told = server.wait_for("listener_refused");
+        assert!(told.text("reason").contains("own target has this port"), "{told}");
         assert!(try_connect(target).is_err());
     }
 }

@@ -52,7 +52,7 @@ fn a_new_connection_is_reset_at_once_while_others_wait() {
     let _kept = client.open(&origin);
     server.kill();
     client.wait_for("session_stranded");
-    client.wait_for_any("a refusal", |event| event.text("cause") == "connection refused");
+    client.wait_for_any("a refusal", |event| event.text("reason") == "connection refused");
     expect_reset_at(client.addr());
     let end = client.wait_for("connection_ended");
     assert_eq!((end.number("connection"), end.text("end")), (2, "no_session"));

@@ -11,10 +11,10 @@ fn allow(target: SocketAddr) -> String {
 
 /// A client can't reach its target. Returns the error of the server about it.
 fn refused(listed: &Listed, key: &str, target: SocketAddr) -> Event {
-    let earlier = listed.server.count("connection_refused");
+    let earlier = listed.server.count("connection_failed");
     let client = listed.forward(key, target);
     expect_reset_at(client.addr());
-    listed.server.wait_for_some("connection_refused", earlier + 1).swap_remove(earlier)
+    listed.server.wait_for_some("connection_failed", earlier + 1).swap_remove(earlier)
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn each_key_reaches_what_its_own_rules_allow_and_others_what_is_allowed_to_all()
         match rule {
             Some(rule) => {
                 assert_eq!(event.text("rule"), rule);
-                assert!(event.text("error").contains(&format!("denied by the rule {rule}")));
+                assert!(event.text("reason").contains(&format!("denied by the rule {rule}")));
             }
-            None => assert!(event.text("error").contains("no rule allows it"), "{event}"),
+            None => assert!(event.text("reason").contains("no rule allows it"), "{event}"),
         }
     }
     // The first connection at the denied target comes from here.
@@ -65,7 +65,7 @@ fn a_server_without_rules_for_all_needs_a_target_or_a_key_with_rules() {
     for words in [&["server", "127.0.0.1:0"][..], &["server", "127.0.0.1:0", &target]] {
         let (listed, [ann, bob]) = Listed::start(words, clients);
         listed.forward(&ann, named.addr()).open(&named);
-        assert!(refused(&listed, &bob, named.addr()).text("error").contains("no rule"));
+        assert!(refused(&listed, &bob, named.addr()).text("reason").contains("no rule"));
         let plain = Proxy::client(listed.server.addr(), &listed.keys(&bob));
         match words.len() {
             2 => expect_reset_at(plain.addr()),

@@ -100,7 +100,7 @@ fn connections_that_outlast_the_drain_timeout_are_reset() {
         let proxy = &mut proxies[stopped];
         proxy.terminate();
         assert_eq!(proxy.exit_code(), Some(7));
-        assert_eq!(proxy.wait_for("stopped").number("cut"), 1);
+        assert_eq!(proxy.wait_for("stopped").number("connections"), 1);
         talk.expect_reset();
     });
 }

@@ -64,8 +64,8 @@ fn a_target_that_is_not_allowed_is_refused_and_never_dialled() {
         let forward = format!("127.0.0.1:0:{target}");
         let (server, client) = pair(&["--allow", &rule], &["-L", &forward]);
         expect_reset_at(client.addr());
-        let refused = server.wait_for("connection_refused");
-        assert!(refused.text("error").starts_with("not allowed: "), "{refused}");
+        let refused = server.wait_for("connection_failed");
+        assert!(refused.text("reason").starts_with("not allowed: "), "{refused}");
         assert_eq!(refused.text("target"), target);
     }
     // The first connection at the other target comes from here.
@@ -79,8 +79,8 @@ fn a_wildcard_does_not_reach_this_machine_unless_that_is_said() {
     let forward = format!("127.0.0.1:0:localhost:{}", origin.addr().port());
     let (server, client) = pair(&["--allow", "*:*"], &["-L", &forward]);
     expect_reset_at(client.addr());
-    let refused = server.wait_for("connection_refused");
-    assert!(refused.text("error").contains("loopback"), "{refused}");
+    let refused = server.wait_for("connection_failed");
+    assert!(refused.text("reason").contains("loopback"), "{refused}");
     let (_server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
     client.open(&origin);
 }
@@ -334,7 +334,7 @@ fn slow_handshakes_do_not_disturb_a_working_one() {
     // The oldest ones have gone, and the newest ones wait.
     expect_reset(&mut slow[0]);
     let refused = client.wait_for("connection_refused");
-    assert!(refused.text("error").contains("too many others"), "{refused}");
+    assert!(refused.text("reason").contains("too many others"), "{refused}");
 }
 
 /// Asks by SOCKS5 for a target on this machine. Returns the reply's code.
@@ -465,7 +465,7 @@ fn a_handshake_has_ten_seconds_and_http_hears_that_they_are_over() {
     }
     for client in [&client, &behind] {
         let refused = client.wait_for("connection_refused");
-        assert!(refused.text("error").contains("took longer than 10 s"), "{refused}");
+        assert!(refused.text("reason").contains("took longer than 10 s"), "{refused}");
     }
 }
 
@@ -537,7 +537,7 @@ fn a_unix_socket_is_a_target_if_a_rule_names_it() {
     DOWN.expect_all(&mut program, 0..1000);
     let (server, client) = pair(&["--allow", "*:*", "--allow-private"], &["-L", &forward]);
     expect_reset_at(client.addr());
-    assert!(server.wait_for("connection_refused").text("error").contains("no rule"));
+    assert!(server.wait_for("connection_failed").text("reason").contains("no rule"));
 }
 
 #[test]
@@ -558,7 +558,7 @@ fn targets_that_a_client_names_need_a_key_on_a_route() {
 fn both_sides_say_that_a_client_names_no_target_where_the_server_has_none() {
     let (server, client) = pair(&["--allow", "localhost:1"], &["-L", "0"]);
     expect_reset_at(client.addr());
-    for (proxy, event) in [(&client, "connection_ended"), (&server, "connection_refused")] {
+    for (proxy, event) in [(&client, "connection_ended"), (&server, "connection_failed")] {
         let told = proxy.wait_for(event);
         assert!(told.text("message").contains("-L PORT:HOST:PORT"), "{told}");
     }

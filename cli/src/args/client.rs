@@ -51,7 +51,7 @@ pub(super) struct Client {
     #[arg(short = 'n', long, value_name = "N", value_parser = stripes)]
     stripes: Option<usize>,
     /// the address that local programs connect to; with :HOST:PORT behind it, the target that the
-    /// server connects them to. /PATH or /PATH:HOST:PORT is a Unix socket
+    /// server connects them to. /PATH is a Unix socket
     #[arg(
         short = 'L', long = "listen", value_name = "[ADDR:]PORT...", value_parser = way::forward
     )]

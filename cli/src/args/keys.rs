@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Args, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct KeyOptions {
     /// encrypt the stripes, and accept only a peer that has this key. Of several, the peer sees the
-    /// first. A name without a folder may be a credential of systemd
+    /// first. A bare name may be a systemd credential
     #[arg(short = 'k', long = "key", value_name = "FILE", value_parser = file())]
     pub files: Vec<PathBuf>,
     /// with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY NAME;

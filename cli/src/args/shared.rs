@@ -12,8 +12,8 @@ use striper_core::SchedulerKind;
 
 #[derive(Args, Default)]
 pub(super) struct Scheduling {
-    /// how this side chooses a stripe for data: earliest (the one that delivers it first; default),
-    /// uc (the same one until it is congested), or rr (all in turn)
+    /// how this side chooses a stripe for data: earliest (it delivers first; default), uc (the same
+    /// until it is congested), rr (each in turn)
     #[arg(long, value_name = "NAME", value_parser = one_of(SCHEDULERS))]
     pub scheduler: Option<SchedulerKind>,
 }

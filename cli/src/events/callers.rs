@@ -171,7 +171,7 @@ fn say(
 ) {
     let fields = [
         ("from", from.to_string().into()),
-        ("error", error.to_string().into()),
+        ("reason", error.to_string().into()),
         ("unsaid", times.into()),
     ];
     let text = format!("refused the caller {from}: {error}{}{count}", visitor(error));

@@ -1,6 +1,7 @@
 //! Lines about connections: how they began and ended, or why they failed.
 
 use super::lines::{Line, Lines};
+use super::named::Named;
 use super::tally::Tally;
 use crate::log::{Level, Log, Value};
 use crate::units;
@@ -28,9 +29,10 @@ impl Connections {
         Connections { lines: Rc::new(RefCell::new(Lines::new(log, lines))), tally }
     }
 
-    pub(crate) fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
-        let text = format!("{name} opened");
-        self.write(Line::new(Level::Info, "connection_opened", "opened", text).with_all(fields));
+    /// `rule` is the one that allows its target, if there is one.
+    pub(crate) fn opened(&self, named: &Named, rule: Option<&str>) {
+        let line = Line::new(Level::Info, "connection_opened", "opened", format!("{named} opened"));
+        self.write(line.with_all(&named.fields()).with_some("rule", rule));
     }
 
     /// There is a listener on the server's side, for a client.
@@ -42,33 +44,65 @@ impl Connections {
         self.write(Line::new(Level::Info, "listener_ended", "ended", text).with_all(fields));
     }
 
-    pub(crate) fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
-        self.tally.note_end("refused");
-        self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
-    }
-
     /// `--http-status`: a connection that was not answered, or did not take its answer.
     pub(crate) fn http_lost(&self, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(Level::Warn, "http_lost", "ended", text).with_all(fields));
     }
 
-    pub(crate) fn ended(&self, name: &str, number: u64, report: &FlowReport) {
+    /// A client asked for a listener and has none.
+    pub(crate) fn listener_refused(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(Level::Warn, "listener_refused", "refused", text).with_all(fields));
+    }
+
+    /// This side has not taken a connection of a program.
+    pub(crate) fn refused(&self, text: String, named: &Named, reason: &str) {
+        self.tally.note_end("refused");
+        let line = Line::new(Level::Warn, "connection_refused", "refused", text);
+        self.write(line.with_all(&named.fields()).with("reason", reason));
+    }
+
+    /// This side has not reached the target of a connection.
+    pub(crate) fn failed(&self, text: String, named: &Named, rule: Option<&str>, reason: &str) {
+        self.tally.note_end("refused");
+        let line = Line::new(Level::Warn, "connection_failed", "failed", text);
+        let line = line.with_all(&named.fields()).with_some("rule", rule);
+        self.write(line.with("reason", reason));
+    }
+
+    pub(crate) fn ended(&self, named: &Named, report: &FlowReport) {
+        self.ended_with(named, "", report);
+    }
+
+    /// The same, with a note behind the name.
+    pub(crate) fn ended_with(&self, named: &Named, note: &str, report: &FlowReport) {
         let level = match report.end {
             FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
             _ => Level::Warn,
         };
-        let (text, fields) = end(name, number, report);
-        self.gone(level, text, &fields);
+        let (text, fields) = end(&format!("{named}{note}"), report);
+        self.gone(level, text, named, &fields);
+    }
+
+    /// The program or the other side gave a connection up before its target had answered.
+    pub(crate) fn unwanted(&self, named: &Named, text: String) {
+        self.gone(Level::Info, text, named, &[("end", "unwanted".into())]);
     }
 
     /// A connection has ended. One of the fields is `end`.
-    pub(crate) fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
+    pub(crate) fn gone(
+        &self,
+        level: Level,
+        text: String,
+        named: &Named,
+        fields: &[(&'static str, Value)],
+    ) {
         let how = fields.iter().find_map(|(name, value)| match value {
             Value::Text(how) if *name == "end" => Some(&**how),
             _ => None,
         });
         self.tally.note_end(how.unwrap_or_default());
-        self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
+        let line = Line::new(level, "connection_ended", "ended", text);
+        self.write(line.with_all(&named.fields()).with_all(fields));
     }
 
     /// To be called at the end.
@@ -81,18 +115,17 @@ impl Connections {
     }
 }
 
-fn end(name: &str, number: u64, report: &FlowReport) -> (String, Vec<(&'static str, Value)>) {
+fn end(name: &str, report: &FlowReport) -> (String, Vec<(&'static str, Value)>) {
     let total = report.sent + report.received;
     let rate = units::mean_rate(total, report.duration);
     let ratio = (report.best_stripe > 0).then(|| total as f64 / report.best_stripe as f64);
     let mut fields = vec![
-        ("connection", number.into()),
         ("end", end_key(&report.end).into()),
         ("reason", report.end.to_string().into()),
-        ("sent", report.sent.into()),
-        ("received", report.received.into()),
-        ("seconds", report.duration.as_secs_f64().into()),
-        ("best_stripe", report.best_stripe.into()),
+        ("sent_bytes", report.sent.into()),
+        ("received_bytes", report.received.into()),
+        ("duration_seconds", report.duration.as_secs_f64().into()),
+        ("best_stripe_bytes", report.best_stripe.into()),
     ];
     fields.extend(rate.map(|rate| ("bytes_per_second", rate.into())));
     fields.extend(ratio.map(|ratio| ("of_best_stripe", ratio.into())));
@@ -178,7 +211,7 @@ mod tests {
                 "connection 7 failed: server unreachable: connection refused, after 2.00 s",
             ),
         ] {
-            assert_eq!(end("connection 7", 7, &report).0, text);
+            assert_eq!(end("connection 7", &report).0, text);
         }
     }
 
@@ -187,13 +220,14 @@ mod tests {
         let (log, paper) = Log::on_paper();
         let told = Connections::new(&log, 2);
         let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
+        let named = Named::new(7);
         for _ in 0..1000 {
-            told.opened("connection 7", &[]);
-            told.ended("connection 7", 7, &report(FlowEnd::Finished));
+            told.opened(&named, None);
+            told.ended(&named, &report(FlowEnd::Finished));
         }
         for _ in 0..10 {
-            told.ended("connection 7", 7, &refused);
-            told.refused("connection 7 failed".into(), &[]);
+            told.ended(&named, &refused);
+            told.failed("connection 7 failed".into(), &named, None, "refused");
         }
         let written = paper.take(&log);
         let count = |what: &str| written.lines().filter(|line| line.contains(what)).count();

@@ -29,6 +29,14 @@ impl Line {
         self
     }
 
+    /// A field without a value is left out.
+    pub(super) fn with_some(self, name: &'static str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn with_all(mut self, fields: &[(&'static str, Value)]) -> Self {
         self.fields.extend_from_slice(fields);
         self

@@ -65,8 +65,8 @@ impl Servers {
             }
         };
         let fields = [
-            ("server", server.to_string().into()),
-            ("cause", cause.to_string().into()),
+            ("peer", server.to_string().into()),
+            ("reason", cause.to_string().into()),
             ("unsaid", times.into()),
         ];
         log.say(level, "peer_unreachable", text, &fields);

@@ -1,7 +1,7 @@
 //! Lines about sessions and stripes.
 
 use super::lines::Line;
-use crate::log::{Level, Value};
+use crate::log::Level;
 use crate::{clock, congestion, units};
 use std::net::SocketAddr;
 use striper_core::{EndReason, StripeId};
@@ -13,7 +13,7 @@ pub(super) fn line(event: &Event) -> Option<Line> {
         Event::SessionStarted { session, peer, from } => {
             let text = format!("session {session}{}{} is up", with(*from), key(peer.as_ref()));
             let line = Line::new(Level::Info, "session_started", "begun", text);
-            Some(line.with_all(&peer_fields(*session, *from, peer.as_ref())))
+            Some(of_peer(line, *session, *from, peer.as_ref()))
         }
         Event::SessionStranded { session, peer, from, flows, wait } => {
             let text = format!(
@@ -25,8 +25,8 @@ pub(super) fn line(event: &Event) -> Option<Line> {
                 clock::ahead(*wait),
             );
             let line = Line::new(Level::Warn, "session_stranded", "times", text);
-            let line = line.with_all(&peer_fields(*session, *from, peer.as_ref()));
-            Some(line.with("connections", *flows).with("seconds", wait.as_secs_f64()))
+            let line = of_peer(line, *session, *from, peer.as_ref());
+            Some(line.with("connections", *flows).with("kept_for_seconds", wait.as_secs_f64()))
         }
         Event::SessionResumed { session, flows } => {
             let go_on = match flows {
@@ -100,14 +100,14 @@ fn stripe_line(event: &Event) -> Option<Line> {
             let name = stripe_name(*stripe, *place, *peer);
             let text = format!("{name} is up ({live} of {wanted})");
             let line = Line::new(Level::Debug, "stripe_up", "up", text);
-            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
+            let line = of_stripe(line, *session, *stripe, *place, *peer);
             Some(line.with("live", *live).with("wanted", *wanted))
         }
         Event::StripeLost { session, stripe, place, peer, live, wanted, reason } => {
             let name = stripe_name(*stripe, *place, *peer);
             let text = format!("{name} is lost: {reason} ({live} of {wanted} left)");
             let line = Line::new(Level::Debug, "stripe_lost", "lost", text);
-            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
+            let line = of_stripe(line, *session, *stripe, *place, *peer);
             let line = line.with("live", *live).with("wanted", *wanted);
             Some(line.with("reason", reason.to_string()))
         }
@@ -123,8 +123,12 @@ fn stripe_line(event: &Event) -> Option<Line> {
             };
             let text = format!("{}: {how}{all}", stripe_name(*stripe, *place, *peer));
             let line = Line::new(level, "stripes_adapted", "adapted", text);
-            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
-            Some(line.with("stripes", *stripes).with("congestion", congestion).with("lost", *lost))
+            let line = of_stripe(line, *session, *stripe, *place, *peer);
+            Some(
+                line.with("stripes", *stripes)
+                    .with("congestion", congestion)
+                    .with("packet_loss", *lost),
+            )
         }
         _ => None,
     }
@@ -158,31 +162,26 @@ fn stripe_name(stripe: StripeId, place: usize, peer: Option<SocketAddr>) -> Stri
     format!("stripe #{place} (id {stripe}){}", with(peer))
 }
 
-fn address(peer: Option<SocketAddr>) -> Value {
-    peer.map(|peer| peer.to_string()).unwrap_or_default().into()
-}
-
-fn peer_fields(
+fn of_peer(
+    line: Line,
     session: SessionTag,
     from: Option<SocketAddr>,
     peer: Option<&PeerName>,
-) -> [(&'static str, Value); 3] {
-    let key = peer.map(|peer| peer.to_string()).unwrap_or_default();
-    [("session", session.to_string().into()), ("peer", address(from)), ("key", key.into())]
+) -> Line {
+    let line = line.with("session", session.to_string());
+    line.with_some("peer", from.map(|from| from.to_string()))
+        .with_some("key", peer.map(|key| &**key))
 }
 
-fn stripe_fields(
+fn of_stripe(
+    line: Line,
     session: SessionTag,
     stripe: StripeId,
     place: usize,
     peer: Option<SocketAddr>,
-) -> [(&'static str, Value); 4] {
-    [
-        ("session", session.to_string().into()),
-        ("stripe", stripe.0.into()),
-        ("place", place.into()),
-        ("peer", address(peer)),
-    ]
+) -> Line {
+    let line = line.with("session", session.to_string()).with("stripe", stripe.0);
+    line.with("place", place).with_some("peer", peer.map(|peer| peer.to_string()))
 }
 
 fn with_flows(line: Line, session: SessionTag, flows: usize) -> Line {

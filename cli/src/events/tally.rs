@@ -28,7 +28,7 @@ impl Tally {
     pub(super) fn note_end(&self, how: &str) {
         self.change(|counts| match how {
             "finished" => counts.connections_finished += 1,
-            "reset" | "cut" => counts.connections_reset += 1,
+            "reset" => counts.connections_reset += 1,
             // Nobody wants it any more.
             "unwanted" => counts.connections_given_up += 1,
             _ => counts.connections_failed += 1,
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn each_end_of_a_connection_is_counted_once() {
         let tally = Tally::default();
-        for how in ["finished", "finished", "reset", "cut", "refused", "no_session", "unwanted"] {
+        for how in ["finished", "finished", "reset", "reset", "refused", "no_session", "unwanted"] {
             tally.note_end(how);
         }
         let counts = Counts {

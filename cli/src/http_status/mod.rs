@@ -136,7 +136,7 @@ impl Serving {
     }
 
     fn tell(&self, from: SocketAddr, why: &str) {
-        let fields = [("from", from.to_string().into()), ("error", why.into())];
+        let fields = [("from", from.to_string().into()), ("reason", why.into())];
         self.told.http_lost(format!("{from} asked for the state, and was cut off: {why}"), &fields);
     }
 }

@@ -10,7 +10,7 @@ mod unix;
 mod users;
 
 use crate::args::{Place, Way};
-use crate::events;
+use crate::events::{self, Named};
 use crate::failure::Failure;
 use crate::lookups::Lookups;
 use crate::service::{Connections, Entry};
@@ -177,10 +177,8 @@ async fn forward(
     if let Some(place) = place {
         let header = place.keep(arrival.read_header()).await;
         if let Err(why) = header.unwrap_or_else(|lost| Err(handshakes::why(lost))) {
-            let Names { name, mut fields } =
-                Names::new(entry.number(), &arrival.from().to_string(), &target);
-            fields.push(("error", why.as_str().into()));
-            return inside.told.refused(format!("{name} failed: {why}"), &fields);
+            let named = named(entry.number(), arrival.from().to_string(), &target);
+            return inside.told.refused(format!("{named} failed: {why}"), &named, &why);
         }
     }
     inside.carry_tcp(entry, arrival, target).await;
@@ -192,12 +190,12 @@ async fn redirected(inside: Inside, mut arrival: Arrival, entry: Entry) {
         arrival.addresses = Addresses::new(arrival.from(), to);
         return inside.carry_tcp(entry, arrival, Target::Host(HostPort::from(to))).await;
     }
-    let from = arrival.from();
+    let named = named(entry.number(), arrival.from().to_string(), &Target::Default);
     let text = format!(
-        "a connection from {from} was not redirected here; -T takes only those that nft or \
-         iptables redirects (docs/transparent.md)"
+        "{named} was not redirected here; -T takes only those that nft or iptables redirects \
+         (docs/transparent.md)"
     );
-    inside.told.refused(text, &[("from", from.to_string().into())]);
+    inside.told.refused(text, &named, "it was not redirected here");
 }
 
 impl Inside {
@@ -208,32 +206,23 @@ impl Inside {
     }
 
     async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
-        let Names { mut name, fields } = Names::new(entry.number(), &from, &opening.target);
+        let named = named(entry.number(), from, &opening.target);
         let names_none = opening.target == Target::Default;
-        self.told.opened(&name, &fields);
+        self.told.opened(&named, None);
         let report = self.client.carry(opening, pipe).await;
-        if names_none && report.end == FlowEnd::Refused(Reason::NotAllowed) {
+        let note = if names_none && report.end == FlowEnd::Refused(Reason::NotAllowed) {
             // The server has no target of its own.
-            name += ", which names no target (-L PORT:HOST:PORT does),";
-        }
-        self.told.ended(&name, entry.number(), &report);
+            ", which names no target (-L PORT:HOST:PORT does),"
+        } else {
+            ""
+        };
+        self.told.ended_with(&named, note, &report);
+        drop(entry);
     }
 }
 
 /// The name of a connection in the log.
-struct Names {
-    name: String,
-    fields: Vec<(&'static str, crate::log::Value)>,
-}
-
-impl Names {
-    fn new(number: u64, from: &str, target: &Target) -> Names {
-        let mut name = format!("connection {number} from {from}");
-        let mut fields = vec![("connection", number.into()), ("from", from.into())];
-        if *target != Target::Default {
-            name = format!("{name} to {target}");
-            fields.push(("target", target.to_string().into()));
-        }
-        Names { name, fields }
-    }
+fn named(number: u64, from: String, target: &Target) -> Named {
+    let target = (*target != Target::Default).then(|| target.to_string());
+    Named::new(number).from(Some(from)).to(target)
 }

@@ -2,8 +2,8 @@
 
 use super::arrival::Arrival;
 use super::reached::Reached;
-use super::{Inside, Names, handshakes};
-use crate::log::Level;
+use super::{Inside, handshakes, named};
+use crate::events::Named;
 use crate::service::{Entry, within};
 use crate::unfinished::{Lost, Place};
 use bytes::{Buf, Bytes};
@@ -33,14 +33,14 @@ pub(super) fn serve(
     let number = entry.number();
     let begun = Box::pin(begin(inside, reached.clone(), by, arrival, number));
     async move {
-        let Some(Begun { requested, pipe, name, on_trust }) = begun.await else { return };
+        let Some(Begun { requested, pipe, named, on_trust }) = begun.await else { return };
         let report = requested.carry(pipe).await;
         if matches!(report.end, FlowEnd::Refused(_) | FlowEnd::NoSession(_))
             && let Some(target) = on_trust
         {
             reached.note(&target, false);
         }
-        told.ended(&name, number, &report);
+        told.ended(&named, &report);
         drop(entry);
     }
 }
@@ -49,8 +49,7 @@ pub(super) fn serve(
 struct Begun {
     requested: Requested,
     pipe: Box<dyn Pipe>,
-    /// Its name in the log.
-    name: String,
+    named: Named,
     /// The target, if that was only reached of late.
     on_trust: Option<Target>,
 }
@@ -64,16 +63,15 @@ async fn begin(
     number: u64,
 ) -> Option<Begun> {
     let told = &inside.told;
-    let named = named(by, place, &mut arrival).await;
+    let heard = heard(by, place, &mut arrival).await;
     let from = arrival.from().to_string();
     let Arrival { mut pipe, addresses, .. } = arrival;
     let not_named = |why: &str| {
-        let Names { name, mut fields } = Names::new(number, &from, &Target::Default);
-        fields.push(("error", why.into()));
-        told.refused(format!("{name} named no target: {why}"), &fields);
+        let named = named(number, from.clone(), &Target::Default);
+        told.refused(format!("{named} named no target: {why}"), &named, why);
     };
-    let (request, rest) = match named {
-        Ok(named) => named,
+    let (request, rest) = match heard {
+        Ok(heard) => heard,
         Err(Unnamed { answer, why }) => {
             not_named(&why);
             dismiss(pipe, &answer).await;
@@ -90,8 +88,8 @@ async fn begin(
         }
     };
     let target = Target::Host(target);
-    let Names { name, fields } = Names::new(number, &from, &target);
-    told.opened(&name, &fields);
+    let named = named(number, from.clone(), &target);
+    told.opened(&named, None);
     let opening = Opening::from(target.clone()).of_program(addresses);
     let mut requested = inside.client.request(opening, early);
     let waits = dialect.accepted().is_empty() || !inside.client.takes_flows();
@@ -103,13 +101,11 @@ async fn begin(
         });
         match answer.await {
             None => {
-                let text = format!("{name} gave up before its target answered");
-                let fields = [&fields[..], &[("end", "unwanted".into())]].concat();
-                told.gone(Level::Info, text, &fields);
+                told.unwanted(&named, format!("{named} gave up before its target answered"));
                 return None;
             }
             Some(Err(report)) => {
-                told.ended(&name, number, &report);
+                told.ended(&named, &report);
                 dismiss(pipe, &dialect.refused(Failure::of(&report.end))).await;
                 return None;
             }
@@ -124,7 +120,7 @@ async fn begin(
         Body::Endless => Box::new(pipe),
         body => Box::new(OneRequest { pipe, body, surplus }),
     };
-    Some(Begun { requested, pipe, name, on_trust: on_trust.then_some(target) })
+    Some(Begun { requested, pipe, named, on_trust: on_trust.then_some(target) })
 }
 
 /// A program that has named no target, and the last words for it; none if it is gone.
@@ -138,7 +134,7 @@ fn unnamed(why: &str) -> Unnamed {
 }
 
 /// The request, and the bytes after it, if they come in time.
-async fn named(
+async fn heard(
     mut by: Handshake,
     place: Place,
     arrival: &mut Arrival,
@@ -148,7 +144,7 @@ async fn named(
         handshake(&mut by, &mut arrival.pipe).await
     };
     let lost = match place.keep(talk).await {
-        Ok(named) => return named,
+        Ok(heard) => return heard,
         Err(lost) => lost,
     };
     let answer = if lost == Lost::Late { by.late() } else { Vec::new() };

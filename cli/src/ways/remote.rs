@@ -2,6 +2,7 @@
 
 use super::Inside;
 use crate::answer::{Asked, answer};
+use crate::events::{Named, Whose};
 use crate::reach;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -72,11 +73,9 @@ impl RemoteDoor {
         let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
         let (number, lookups) = (entry.number(), inside.lookups.clone());
         let from = incoming.opening().program.map(|program| program.source().to_string());
-        let from = from.unwrap_or_default();
-        let name = format!("connection {number} from {from} at the server's {there} to {target}");
-        let numbered = vec![("connection", number.into()), ("from", from.into())];
-        let fields = [numbered, self.fields(there)].concat();
-        let asked = Asked { told: inside.told.clone(), incoming, name, fields };
+        let named = Named::new(number).from(from).at(Whose::OfTheServer, there);
+        let named = named.to(target.to_string());
+        let asked = Asked { told: inside.told.clone(), incoming, named };
         answer(asked, entry, async move { reach::dial_own(&target, &lookups, limit).await })
     }
 
@@ -99,6 +98,6 @@ impl RemoteDoor {
             self.target
         );
         let fields = [self.fields(there), vec![("reason", end.to_string().into())]].concat();
-        inside.told.refused(text, &fields);
+        inside.told.listener_refused(text, &fields);
     }
 }
