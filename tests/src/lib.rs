@@ -19,6 +19,8 @@
 
 pub mod binary;
 pub mod capture;
+pub mod desk;
+pub mod document;
 mod event;
 mod folder;
 pub mod fuzz;
