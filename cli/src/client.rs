@@ -11,8 +11,9 @@ use crate::state::{About, Role, Running};
 use crate::ways::{Door, Inside, ProxyUsers, stdio};
 use crate::{congestion, events, http_status, key_log, keys, live, trace, units};
 use std::time::Duration;
+use striper_runtime::keys::Keys;
 use striper_runtime::local::{Client, ClientOptions, Executor};
-use striper_runtime::{FlowEnd, HostPort, Target};
+use striper_runtime::{CongestionChoice, FlowEnd, HostPort, Target};
 
 pub(crate) async fn run(
     ex: &Executor,
@@ -21,20 +22,15 @@ pub(crate) async fn run(
     ways: &[Way],
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
-    if ways.iter().any(Way::names_targets) {
-        keys::ensure_key(&options.keys, servers)?;
-    }
     let mut stop = Stop::listen(log)?;
+    let (users, keys, congestion) = prepare(log, options, ways, servers)?;
     let event_log = EventLog::new(log, events::LINES);
     let events = event_log.listener();
     let mut doors = Vec::new();
-    let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
     for way in ways {
         doors.extend(Door::open(way, users.as_ref(), &events, options.connect_timeout).await?);
     }
     let page = http_status::listen(options.http_status, &events).await?;
-    let keys = options.keys.begin(log)?;
-    let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
@@ -99,6 +95,20 @@ fn running(
     let client = client.clone();
     let count = move || (tally.now(), Vec::new());
     Running::new(about, connections.clone(), move || client.status(), count)
+}
+
+/// Reads and checks what a start needs, but touches nothing.
+pub(crate) fn prepare(
+    log: &Log,
+    options: &Options,
+    ways: &[Way],
+    servers: &[HostPort],
+) -> Result<(Option<ProxyUsers>, Option<Keys>, CongestionChoice), Failure> {
+    if ways.iter().any(Way::names_targets) {
+        keys::ensure_key(&options.keys, servers)?;
+    }
+    let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
+    Ok((users, options.keys.begin(log)?, congestion::begin(options.congestion.as_deref())?))
 }
 
 /// Reads keys and users again. The log says so if there are neither.

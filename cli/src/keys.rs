@@ -20,7 +20,7 @@ impl KeyOptions {
     pub(crate) fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
         let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
-        let file = self.peers.as_ref().or(self.files.first());
+        let file = self.list().or(self.files.first().map(PathBuf::as_path));
         if let (Err(error), Some(file)) = (somebody, file) {
             return Err(Failure::key(file, &error));
         }
@@ -34,7 +34,7 @@ impl KeyOptions {
     /// often a user has copied the wrong key, which shuts the peer out.
     fn warn_of_own(&self, log: &Log, keys: &Keys) {
         for name in keys.listed_own() {
-            let list = self.peers.as_deref().unwrap_or(Path::new("")).display().to_string();
+            let list = self.list().unwrap_or(Path::new("")).display().to_string();
             let text = format!(
                 "{list} has this side's own key, as {name}; that line does not let the peer in; \
                  list the key that striper-cli pubkey prints on the peer's machine"
@@ -44,8 +44,14 @@ impl KeyOptions {
         }
     }
 
+    /// The list of peers in messages: a file, or the sections of a configuration file.
+    fn list(&self) -> Option<&Path> {
+        let sections = || (!self.listed.is_empty()).then_some(Path::new("[[peers]]"));
+        self.peers.as_deref().or_else(sections)
+    }
+
     fn read(&self) -> Result<Option<Keys>, Failure> {
-        if let (true, Some(peers)) = (self.files.is_empty(), &self.peers) {
+        if let (true, Some(peers)) = (self.files.is_empty(), self.list()) {
             return Err(Failure::key(peers, &KeyError::NoKey));
         }
         if self.files.is_empty() {
@@ -58,13 +64,13 @@ impl KeyOptions {
             own.push((name_of(&path), key));
         }
         let peers = match &self.peers {
+            None => self.listed.clone(),
             Some(file) => {
                 let (path, _) = find(file, credentials());
                 read_peers(&path).map_err(|error| bad_list(&path, &error))?
             }
-            None => Vec::new(),
         };
-        let file = self.peers.as_ref().unwrap_or(&self.files[0]);
+        let file = self.list().unwrap_or(&self.files[0]);
         Keys::new(own, peers).map(Some).map_err(|error| Failure::key(file, &error))
     }
 
@@ -75,7 +81,7 @@ impl KeyOptions {
     pub(crate) fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
-        if self.peers.is_none() {
+        if self.list().is_none() {
             return format!("key {names}");
         }
         let listed = units::count(keys.listed().len(), "peer");

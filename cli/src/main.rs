@@ -7,6 +7,7 @@ mod answer;
 mod args;
 mod client;
 mod clock;
+mod config;
 mod congestion;
 mod counts;
 mod demo;
@@ -54,8 +55,7 @@ const _: () = assert!(
 );
 
 fn main() -> ExitCode {
-    let invocation = args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
-    ExitCode::from(invocation.and_then(run).unwrap_or_else(|failure| {
+    ExitCode::from(args::of_process().and_then(run).unwrap_or_else(|failure| {
         failure.tell();
         failure.code
     }))
@@ -73,6 +73,9 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
             keys::keygen(file, *kind, options.verbosity == Verbosity::Quiet)?;
         }
         Command::Pubkey { file } => keys::pubkey(file)?,
+        Command::Check(checked) => config::check(checked, options)?,
+        Command::Example(role) => output::print(&config::example(role))?,
+        Command::Values { values, json } => output::print(&config::values(values, *json))?,
         Command::Demo | Command::Server { .. } | Command::Client { .. } | Command::Relay { .. } => {
             return serve(invocation);
         }

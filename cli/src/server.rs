@@ -16,6 +16,7 @@ use crate::{congestion, http_status, key_log, keys, live, trace};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
+use striper_runtime::keys::Keys;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
 use striper_runtime::{CongestionChoice, Event, HostPort, Listener, Target};
 
@@ -26,14 +27,8 @@ pub(crate) async fn run(
     listen: SocketAddr,
     target: Option<&HostPort>,
 ) -> Result<u8, Failure> {
-    if options.rules.allow_any() && !listen.ip().is_loopback() {
-        keys::ensure_key_for_rules(&options.keys, listen)?;
-    }
     let mut stop = Stop::listen(log)?;
-    let keys = options.keys.begin(log)?;
-    let policy = Policy::new(options.rules.clone(), keys.as_ref());
-    ensure_targets(target, &policy, &options.keys)?;
-    let congestion = congestion::begin(options.congestion.as_deref())?;
+    let (keys, policy, congestion) = prepare(log, options, listen, target)?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
     let event_log = EventLog::new(log, options.limits.log_lines);
@@ -115,6 +110,22 @@ fn running(options: &Options, server: &Server, listeners: &Listeners, tally: Tal
     let server = server.clone();
     let count = move || (tally.now(), Vec::new());
     Running::new(about, listeners.connections.clone(), move || server.status(), count)
+}
+
+/// Reads and checks what a start needs, but touches nothing.
+pub(crate) fn prepare(
+    log: &Log,
+    options: &Options,
+    listen: SocketAddr,
+    target: Option<&HostPort>,
+) -> Result<(Option<Keys>, Policy, CongestionChoice), Failure> {
+    if options.rules.allow_any() && !listen.ip().is_loopback() {
+        keys::ensure_key_for_rules(&options.keys, listen)?;
+    }
+    let keys = options.keys.begin(log)?;
+    let policy = Policy::new(options.rules.clone(), keys.as_ref());
+    ensure_targets(target, &policy, &options.keys)?;
+    Ok((keys, policy, congestion::begin(options.congestion.as_deref())?))
 }
 
 /// Reads keys and the rules beside them again.

@@ -1,6 +1,7 @@
 //! The command line as clap's definition. Each command has a struct of its own.
 
 use super::client::Client;
+use super::configured::{Check, Config, Run};
 use super::given::Given;
 use super::key_files::{Keygen, Pubkey};
 use super::manual;
@@ -40,6 +41,9 @@ pub(super) enum Chosen {
     Client(Box<Client>),
     Relay(Relay),
     Datagram(Datagram),
+    Run(Run),
+    Check(Check),
+    Config(Config),
     Keygen(Keygen),
     Pubkey(Pubkey),
     Demo(Demo),

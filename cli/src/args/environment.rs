@@ -30,6 +30,42 @@ pub(crate) const VARIABLES: &[&str] = &[
     "PEERS_FILE",
 ];
 
+/// The variables that are set: the options that they stand for, their names and values.
+pub(super) fn variables(env: Env<'_>) -> Vec<(String, String, String)> {
+    let option = |name: &str| match name {
+        "LIMITS" => "limit".to_owned(),
+        "KEY_FILE" => "key".to_owned(),
+        "PEERS_FILE" => "peers".to_owned(),
+        name => name.to_lowercase().replace('_', "-"),
+    };
+    let read = |name: &&str| {
+        let variable = format!("{PREFIX}{name}");
+        let value = env(&variable)?.to_string_lossy().into_owned();
+        // An empty variable of keys is an error, and any other counts as unset.
+        let is_set = !value.is_empty() || name.ends_with("_FILE");
+        is_set.then(|| (option(name), variable, value))
+    };
+    VARIABLES.iter().filter_map(read).collect()
+}
+
+/// The options that have a default, with it.
+pub(crate) fn defaults() -> Vec<(&'static str, String)> {
+    let options =
+        complete(Given::default(), &Command::Demo, &|_| None).expect("defaults are right");
+    let time = |time| humantime::format_duration(time).to_string();
+    let name = |known: Option<&&'static str>| known.copied().unwrap_or_default().to_owned();
+    let scheduler = SCHEDULERS.iter().find(|(_, value)| *value == options.scheduler);
+    let log = LOG_FORMATS.iter().find(|(_, value)| *value == options.log);
+    vec![
+        ("stripes", options.stripes.to_string()),
+        ("scheduler", name(scheduler.map(|(name, _)| name))),
+        ("congestion", options.congestion.unwrap_or("auto".into())),
+        ("connect-timeout", time(options.connect_timeout)),
+        ("drain-timeout", time(options.drain_timeout)),
+        ("log", name(log.map(|(name, _)| name))),
+    ]
+}
+
 /// Names with the prefix that are not known, sorted.
 pub(crate) fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     let names = names.map(|name| name.to_string_lossy().into_owned());
@@ -98,6 +134,7 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
         _ => keys,
     };
     Ok(Options {
+        file: None,
         stripes: twin(count, env, "STRIPES", stripes)?.unwrap_or(4),
         scheduler: twin(scheduling.scheduler, env, "SCHEDULER", |word| chosen(word, SCHEDULERS))?
             .unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! The result of reading a command line, without the way in which it was typed.
 
+use super::file::Value;
 use super::keys::KeyOptions;
 use super::limits::Limits;
 use crate::log::{LogFormat, Verbosity};
@@ -52,6 +53,30 @@ pub(crate) enum Command {
         file: PathBuf,
     },
     Demo,
+    /// Says whether the command of a file could begin.
+    Check(Box<Command>),
+    /// Prints a file to begin with, for the command of this name.
+    Example(&'static str),
+    /// Prints what holds with a file.
+    Values {
+        values: Vec<Value>,
+        json: bool,
+    },
+}
+
+impl Command {
+    /// Whether variables have a meaning for it.
+    pub(super) fn reads_variables(&self) -> bool {
+        !matches!(
+            self,
+            Command::Help(_)
+                | Command::Version
+                | Command::Man(_)
+                | Command::Completions(_)
+                | Command::Example(_)
+                | Command::Values { .. }
+        )
+    }
 }
 
 impl Command {
@@ -135,6 +160,8 @@ pub(crate) enum Framing {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Options {
+    /// The file of `run`, which may be read again. The command line has none otherwise.
+    pub file: Option<PathBuf>,
     pub stripes: usize,
     pub scheduler: SchedulerKind,
     pub verbosity: Verbosity,

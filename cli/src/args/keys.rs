@@ -4,6 +4,7 @@ use super::values::{Env, file};
 use crate::failure::Failure;
 use clap::Args;
 use std::path::PathBuf;
+use striper_runtime::keys::Listed;
 
 #[derive(Args, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct KeyOptions {
@@ -21,6 +22,9 @@ pub(crate) struct KeyOptions {
     /// use no key, and do not warn about that
     #[arg(long, conflicts_with_all = ["files", "peers", "tls_key_log"])]
     pub plain: bool,
+    /// The peers of a configuration file, instead of a list in a file of their own.
+    #[arg(skip)]
+    pub listed: Vec<Listed>,
 }
 
 impl KeyOptions {

@@ -184,7 +184,6 @@ fn shown(bytes: u64) -> String {
 }
 
 /// Each limit with its default, in the form of the help.
-#[cfg(test)]
 pub(crate) fn defaults() -> Vec<(&'static str, String)> {
     let limits = Limits::default();
     let Limits { server, engine, log_lines } = &limits;

@@ -33,7 +33,8 @@ WORDS
   peer     the proxy at the other end of the stripes
   TIME     a number with its unit: 500ms, 10s, 2m
 
-ENVIRONMENT (an option beats its variable; all commands read the variables)
+ENVIRONMENT (an option beats its variable, which beats a file of run -f; all
+             commands read the variables)
   STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
   STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
   STRIPER_LIMITS=NAME=VALUE,...        as --limit, which beats each NAME
@@ -129,8 +130,8 @@ EXIT CODES
      commands keep trying)
   5  client -W: the target was refused, can't be reached, or broke the
      connection
-  6  an environment variable is wrong, or the limit of open files, threads or
-     file sizes is too low
+  6  an environment variable or a file of run -f is wrong, or the limit of open
+     files, threads or file sizes is too low
   7  stopped, but connections outlasted --drain-timeout and were reset
   8  a key, a list of peers, or its file can't be used
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)";

@@ -18,11 +18,17 @@ pub(super) struct Line<'a> {
     pub name: String,
     /// The name of the command in clap's definition, or a word in its place.
     pub command: Option<String>,
+    /// Whether the words come from a configuration file.
+    pub is_file: bool,
 }
 
 impl Line<'_> {
     /// The failure of a command whose words do not have its form.
     pub(super) fn wrong(&self, cause: impl Into<String>) -> Failure {
+        if self.is_file {
+            let cure = format!("striper-cli config example {} has all keys", self.name);
+            return Failure::usage(cause, cure);
+        }
         let usage = self.definition().and_then(Command::get_overridden_usage);
         let usage = usage.map(ToString::to_string).unwrap_or_default();
         let begin = format!("striper-cli {}", self.name);
@@ -97,7 +103,7 @@ fn bare(arg: &str) -> String {
 
 /// The failure for an option that the command does not take, or that there is not, or for a word
 /// too many.
-fn not_taken(arg: &str, line: &Line<'_>) -> Failure {
+pub(super) fn not_taken(arg: &str, line: &Line<'_>) -> Failure {
     let Line { name, known, .. } = line;
     let by_letter = |letter: char| known.iter().find(|known| known.arg.get_short() == Some(letter));
     if let Some(option) = known.iter().find(|known| known.name() == arg) {

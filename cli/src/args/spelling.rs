@@ -18,7 +18,7 @@ pub(super) fn read(
     root: &Command,
 ) -> Result<(Line<'_>, Vec<OsString>), Failure> {
     let known = options(root);
-    let mut line = Line { root, known, typed, name: String::new(), command: None };
+    let mut line = Line { root, known, typed, name: String::new(), command: None, is_file: false };
     let before_words = line.typed.iter().take_while(|word| *word != "--");
     for word in before_words.filter_map(|word| word.to_str()) {
         if let Some(long) = with_one_dash(&line.known, word) {
@@ -40,12 +40,13 @@ pub(super) fn read(
 }
 
 /// A command with the options of all commands and any number of words.
-fn of_all_commands(known: &[Known<'_>]) -> Command {
+pub(super) fn of_all_commands(known: &[Known<'_>]) -> Command {
     let args = known.iter().map(|Known { arg, .. }| {
         let id = arg.get_id();
         // A command in its short form excludes other options than the side of a datagram proxy.
         let is_short = arg.is_hide_set();
         let arg = if is_short { Arg::new(id).short(arg.get_short()) } else { (*arg).clone() };
+        let arg = arg.required(false);
         match arg.get_action().takes_values() && !is_short {
             true => arg,
             false => arg.action(ArgAction::SetTrue).overrides_with(id),

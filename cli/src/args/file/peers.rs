@@ -1,0 +1,118 @@
+//! `[[peers]]`: the list of peers as a part of the file.
+
+use super::settings::{entries, word};
+use super::source::Source;
+use crate::args::values::choice;
+use crate::failure::Failure;
+use std::ops::Range;
+use std::str::FromStr;
+use striper_runtime::keys::{KeyError, Listed, MAX_PEERS, PublicKey, keywords, peer_name};
+use striper_runtime::{ListenRule, Rule, RuleError};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The peers, each with its place.
+pub(super) fn read(
+    source: &Source,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Vec<(Listed, Range<usize>)>, Failure> {
+    let wrong = |at: Range<usize>, cause: &str, cure: &str| {
+        source.failure(at, Failure::config(cause, cure))
+    };
+    let no_tables = || {
+        let cure = "begin each peer with a line [[peers]]; the name of a list belongs to a command: \
+                    peers = \"FILE\"";
+        wrong(value.span(), "peers is a section for each peer", cure)
+    };
+    let DeValue::Array(list) = value.get_ref() else { return Err(no_tables()) };
+    let mut peers: Vec<(Listed, Range<usize>)> = Vec::new();
+    for value in list {
+        let DeValue::Table(table) = value.get_ref() else { return Err(no_tables()) };
+        let peer = peer(source, table, value.span())?;
+        if peers.iter().any(|(known, _)| known.key == peer.key) {
+            let at = place(table, "key").unwrap_or_else(|| value.span());
+            return Err(wrong(at, "this key is listed twice", "remove one of the two peers"));
+        }
+        peers.push((peer, value.span()));
+        if peers.len() > MAX_PEERS {
+            let cause = format!("there are more than {MAX_PEERS} peers");
+            return Err(wrong(value.span(), &cause, "shorten the list"));
+        }
+    }
+    Ok(peers)
+}
+
+fn place(table: &DeTable<'_>, name: &str) -> Option<Range<usize>> {
+    entries(table).into_iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.span())
+}
+
+fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<Listed, Failure> {
+    let wrong = |at, error: &KeyError| {
+        let cure = match error {
+            KeyError::BadName => {
+                "a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\"".into()
+            }
+            error => error.cure(),
+        };
+        source.failure(at, Failure::config(error.to_string(), cure))
+    };
+    let required = |name: &str| {
+        let found = entries(table).into_iter().find(|(key, _)| key.get_ref() == name);
+        found.map(|(_, value)| Ok((word(source, name, value)?, value.span()))).unwrap_or_else(
+            || {
+                let cure = "a peer has the key and the name that striper-cli pubkey KEY prints";
+                let cause = format!("this peer has no {name}");
+                Err(source.failure(span.clone(), Failure::config(cause, cure)))
+            },
+        )
+    };
+    let (key, at) = required("key")?;
+    let key: PublicKey = key.parse().map_err(|error| wrong(at, &error))?;
+    let (name, at) = required("name")?;
+    let mut peer = Listed::new(peer_name(&name).map_err(|error| wrong(at, &error))?, key);
+    for (key, value) in entries(table) {
+        let key_name = key.get_ref().as_ref();
+        let rules = &mut peer.rules;
+        match (key_name, value.get_ref()) {
+            ("key" | "name", _) | ("allow-private", DeValue::Boolean(false)) => {}
+            ("allow-private", DeValue::Boolean(true)) => rules.allow_private(),
+            ("allow-private", _) => {
+                let failure = Failure::config("allow-private takes true or false", "write true");
+                return Err(source.failure(value.span(), failure));
+            }
+            ("allow", _) => list(source, "allow", value, |rule: Rule| rules.allow(rule))?,
+            ("deny", _) => list(source, "deny", value, |rule: Rule| rules.deny(rule))?,
+            ("allow-listen", _) => {
+                list(source, "allow-listen", value, |rule: ListenRule| rules.allow_listen(rule))?;
+            }
+            _ => {
+                let names = [&["key", "name"][..], &keywords()].concat();
+                let cause = format!("a peer has no key {}", choice(key_name, &names));
+                let cure = "correct the key, or leave it out";
+                return Err(source.failure(key.span(), Failure::config(cause, cure)));
+            }
+        }
+    }
+    Ok(peer)
+}
+
+/// Reads one rule, or a list of rules.
+fn list<R: FromStr<Err = RuleError>>(
+    source: &Source,
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    mut add: impl FnMut(R),
+) -> Result<(), Failure> {
+    let values = match value.get_ref() {
+        DeValue::Array(list) => list.iter().collect(),
+        _ => vec![value],
+    };
+    for value in values {
+        let rule = word(source, name, value)?.parse().map_err(|error: RuleError| {
+            let cause = format!("{name}: {}", error.cause());
+            source.failure(value.span(), Failure::config(cause, error.cure()))
+        })?;
+        add(rule);
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The text of a configuration file, and errors at places in it.
+
+use crate::excerpt::excerpt;
+use crate::failure::{Failure, code, shell_word};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The largest file in bytes. A list of the most peers that are possible has 400 KiB.
+const MAX_FILE: u64 = 1 << 20;
+
+/// How keys begin that nobody else may see.
+const SECRETS: [&str; 2] = ["striper-shared-key", "striper-private-key"];
+
+pub(crate) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Reads a regular file. Something else, such as a FIFO, could keep us waiting for ever, and
+    /// could not be read again after a signal.
+    pub(super) fn read(path: &Path) -> Result<Source, Failure> {
+        let failed = |error: io::Error| unread(path, &error);
+        let wrong = |why: &str, cure: &str| wrong(path, why, cure);
+        let metadata = fs::metadata(path).map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(wrong("this is a folder", "name a file in it"));
+        }
+        if !metadata.is_file() {
+            return Err(wrong("this is no regular file", "name a file that can be read again"));
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_FILE {
+            let why = "it has more than 1 MiB";
+            return Err(wrong(why, "make sure that this is the configuration file"));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
+            let cure = "save it as UTF-8 in the editor, or name another file";
+            wrong(&format!("line {line}: this is not UTF-8"), cure)
+        })?;
+        // Some editors begin a text with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        if text.trim().is_empty() {
+            let cure = format!("begin with an example: {}", example(path));
+            return Err(wrong("it is empty", &cure));
+        }
+        Ok(Source { path: path.to_owned(), text })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The folder from which relative paths in the file go.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The name of the file, and the number of the line with this byte.
+    pub(super) fn place(&self, byte: usize) -> String {
+        format!("{}:{}", self.path.display(), self.line(byte).0)
+    }
+
+    /// The failure if these bytes are wrong: with the number of their line, and carets below them.
+    /// A line that may have a secret in it is not shown.
+    pub(super) fn failure(&self, wrong: Range<usize>, failure: Failure) -> Failure {
+        let (number, begin, line) = self.line(wrong.start);
+        let wrong = wrong.start - begin..(wrong.end - begin).min(line.len());
+        let excerpt = (!has_secret(line)).then(|| excerpt(line, wrong));
+        let cause = format!("{}: line {number}: {}", self.path.display(), failure.cause);
+        Failure { code: code::CONFIG, cause, excerpt, ..failure }
+    }
+
+    /// The failure if something is wrong with the file as a whole.
+    pub(super) fn wrong(&self, why: &str, cure: &str) -> Failure {
+        wrong(&self.path, why, cure)
+    }
+
+    /// The line with this byte: its number, its first byte, and its text.
+    fn line(&self, byte: usize) -> (usize, usize, &str) {
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let begin = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[begin..].lines().next().unwrap_or_default();
+        (1 + before.matches('\n').count(), begin, line)
+    }
+}
+
+pub(super) fn is_secret(text: &str) -> bool {
+    SECRETS.iter().any(|secret| text.contains(secret))
+}
+
+/// Whether a line has a secret key, or a password as in `user:password@host`.
+fn has_secret(line: &str) -> bool {
+    let has_password =
+        |part: &str| part.split_once('@').is_some_and(|(name, _)| name.contains(':'));
+    is_secret(line) || line.split(['"', '\'']).any(has_password)
+}
+
+fn wrong(path: &Path, why: &str, cure: &str) -> Failure {
+    Failure::config(format!("{}: {why}", path.display()), cure)
+}
+
+/// The command that makes a file to begin with.
+fn example(path: &Path) -> String {
+    format!("striper-cli config example server > {}", shell_word(path))
+}
+
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    let cure = match error.kind() {
+        ErrorKind::NotFound => format!("name a file that exists, or make one: {}", example(path)),
+        ErrorKind::PermissionDenied => {
+            format!("let this user read it: ls -l {} shows whose it is", shell_word(path))
+        }
+        _ => "name a file that can be read".to_owned(),
+    };
+    wrong(path, &error.to_string(), &cure)
+}
