@@ -66,10 +66,9 @@ pub(crate) async fn run(
     let running = running(options, &server, &listeners, event_log.tally());
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
     stop.on_reread(reread(log, &options.keys, &server, &listeners));
-    let _status = live::show(ex, log, options, {
-        let server = server.clone();
-        live::of_stripes(move || server.status(), connections.clone())
-    });
+    let shown = server.clone();
+    let line = live::of_stripes(move || shown.status(), connections.clone());
+    let _status = live::show(ex, log, options, line);
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());

@@ -160,6 +160,15 @@ fn a_wrong_request_is_answered_with_its_status() {
     assert_eq!((head.status(), &*head.body), ("200", ""));
 }
 
+#[test]
+fn a_caller_that_sends_without_end_is_cut_off() {
+    let relay = Proxy::relay(Origin::start().addr(), OPTION);
+    let mut stream = connect(port(&relay));
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("room");
+    let block = [b'x'; 64 << 10];
+    assert!((0..10_000).any(|_| stream.write_all(&block).is_err()), "it takes all there is");
+}
+
 /// Lets this process have as many file descriptors as it may.
 fn take_files() -> bool {
     let most = getrlimit(Resource::Nofile).maximum;
@@ -258,9 +267,12 @@ fn the_official_parser_reads_the_metrics() {
         return skip("python3 has no prometheus_client");
     }
     let folder = TempDir::create();
-    let program = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families\n\
-                   for family in text_string_to_metric_families(open(sys.argv[1]).read()):\n    \
-                   for sample in family.samples: print(family.type, sample.name, float(sample.value))";
+    let program = "\
+import sys
+from prometheus_client.parser import text_string_to_metric_families as families
+for family in families(open(sys.argv[1]).read()):
+    for sample in family.samples:
+        print(family.type, sample.name, float(sample.value))";
     let samples = python.run(["-c", program, &metrics_in(&folder)]);
     for line in ["gauge striper_connections 1.0", "counter striper_connections_begun_total 1.0"] {
         assert!(samples.lines().any(|sample| sample == line), "{line} in {samples}");

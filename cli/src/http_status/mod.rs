@@ -162,7 +162,8 @@ async fn hear(pipe: &mut TcpPipe, names: Names) -> Option<Result<Request, Answer
     }
 }
 
-/// Sends an answer and waits until it has arrived: closing at once could destroy it.
+/// Sends an answer and waits until it has arrived: closing at once could destroy it. A caller that
+/// goes on to send is cut off.
 async fn say(pipe: &mut TcpPipe, answer: &Answer, head_only: bool) {
     let said = async {
         pipe.send(answer.head().as_bytes()).await?;
@@ -171,7 +172,10 @@ async fn say(pipe: &mut TcpPipe, answer: &Answer, head_only: bool) {
         }
         pipe.finish().await
     };
-    if said.await.is_ok() {
-        while matches!(pipe.recv().await, Ok(Received::Chunk(_))) {}
+    let said_all = said.await.is_ok();
+    let mut more = MAX_HEAD;
+    while said_all && more > 0 {
+        let Ok(Received::Chunk(chunk)) = pipe.recv().await else { return };
+        more = more.saturating_sub(chunk.len());
     }
 }
