@@ -233,7 +233,8 @@ impl Listeners {
         }
         self.told.opened(&named, None);
         let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
-        let (told, carried) = (self.told.clone(), listening.carry(Box::new(pipe), addresses));
+        let carried = listening.carry(Box::new(pipe), addresses, Some(entry.number()));
+        let told = self.told.clone();
         let carry = async move {
             told.ended(&named, &carried.await);
             drop(entry);

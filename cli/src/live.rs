@@ -191,6 +191,8 @@ mod tests {
             stats,
             live: 1,
             places: BTreeMap::from([(StripeId(3), 2)]),
+            peers: BTreeMap::new(),
+            memory: (0, 0),
             kept_for: None,
             tcp: BTreeMap::new(),
         };
@@ -223,7 +225,13 @@ mod tests {
             let [busy, receiver] =
                 [stripe.limited.by(Route).as_millis() as u64, receiver].map(Duration::from_millis);
             let times = Some(TcpTimes { busy, receiver });
-            let tcp = TcpStatus { congestion: None, resent: None, times };
+            let tcp = TcpStatus {
+                congestion: None,
+                packets: None,
+                retransmitted: None,
+                resent: None,
+                times,
+            };
             session.tcp.insert(StripeId(3), tcp);
             meter.view(&status, 1, clock::now()).stripes[0].limit
         };

@@ -11,7 +11,7 @@ use crate::ports::Dial;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::remote_listener::{Listeners, RemoteListener};
-use crate::report::{Event, FlowReport, OpenError, Status};
+use crate::report::{Event, FlowReport, FlowStatus, OpenError, Status};
 use crate::settings::{self, SettingsError};
 use crate::system_clock::SystemClock;
 use crate::target::{HostPort, Opening};
@@ -231,6 +231,22 @@ impl Client {
         let last_dial_error = pump.client_side().and_then(|client| client.dialler.error().cloned());
         let ended = driver::earlier(&pump);
         Status { sessions: vec![driver::status(&pump)], last_dial_error, ended }
+    }
+
+    /// The connections now, at most so many. Takes time in proportion to their number.
+    pub fn flows(&self, most: usize) -> Vec<FlowStatus> {
+        driver::flows(&self.pump.borrow(), most)
+    }
+
+    /// Resets the connection with this [label](Opening::label), and says whether there is one.
+    pub fn close_flow(&self, label: u64) -> bool {
+        self.pump.borrow_mut().close_flow(label)
+    }
+
+    /// Sessions that begin from now on are recorded there; without, nothing is recorded any more.
+    /// Another session begins for that as soon as the present one carries nothing.
+    pub fn set_traces(&self, traces: Option<Arc<Traces>>) {
+        self.pump.borrow_mut().set_traces(traces);
     }
 
     /// Panics with a description if an invariant does not hold, and says how much is held.

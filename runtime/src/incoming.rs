@@ -67,6 +67,13 @@ impl Incoming {
         self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().map(get))
     }
 
+    /// Its name in a [`FlowStatus`](crate::FlowStatus) from now on.
+    pub fn label(&self, label: u64) {
+        if let Some(pump) = self.pump.upgrade() {
+            pump.borrow_mut().label_flow(self.flow, label);
+        }
+    }
+
     /// The words of the client: the target, and the program's addresses.
     pub fn opening(&self) -> &Opening {
         &self.opening

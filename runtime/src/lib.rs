@@ -109,8 +109,8 @@ pub use pipe::{
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;
 pub use report::{
-    Cut, EndedSessions, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag,
-    Status, StripeLoss, StripeRefusal,
+    Cut, EndedSessions, Event, FlowEnd, FlowReport, FlowStatus, OpenError, Past, SessionStatus,
+    SessionTag, Status, StripeLoss, StripeRefusal,
 };
 pub use rules::{Denied, ListenRule, Rule, RuleError, Rules, Special};
 pub use settings::{SettingsError, StartError};

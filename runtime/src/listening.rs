@@ -57,17 +57,19 @@ impl Listening {
     }
 
     /// Carries a connection that has come to it, and tells the client its addresses. The result is
-    /// ready when it has ended.
+    /// ready when it has ended. `label` is that of an [`Opening`].
     pub fn carry(
         &self,
         mut local: Box<dyn Pipe>,
         addresses: Addresses,
+        label: Option<u64>,
     ) -> impl Future<Output = FlowReport> + 'static {
         let (report, reported) = oneshot();
         match self.pump.upgrade() {
             Some(pump) => {
                 let wanted = Wanted { from: Origin::Local(local), opened: None, report };
-                let opening = Opening::from(Target::Listener(self.number)).of_program(addresses);
+                let target = Target::Listener(self.number);
+                let opening = Opening { target, program: Some(addresses), label };
                 pump.borrow_mut().open(&opening, wanted);
             }
             None => local.abort(),

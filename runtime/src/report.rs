@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::{
-    EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId,
+    EndReason, FlowId, FlowStats, FlowWait, HandshakeError, Reason, Refusal, SessionId, Stats,
+    StripeClose, StripeId,
 };
 
 /// Tells sessions apart in logs, and is the same on both sides. Nothing of the session's id can be
@@ -267,7 +268,7 @@ pub enum FlowEnd {
     Finished,
     /// It was reset, by either end or on the way.
     Reset(Reason),
-    /// It was reset, because its session ended before it did.
+    /// It was reset, because this side was told so or its session ended before it did.
     Cut(Cut),
     /// The other side refused it: its target can't be reached or is not offered.
     Refused(Reason),
@@ -287,12 +288,14 @@ impl fmt::Display for FlowEnd {
     }
 }
 
-/// Why a session ended before a flow of it did.
+/// Why this side reset a flow that could have gone on, or why its session ended before it did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Cut {
     /// This side was told to stop, and the time to finish was over.
     Stopped,
+    /// This side was told to close the flow.
+    Closed,
     /// The key of the other side is no longer accepted.
     Revoked,
     /// Client: the server does not know the session any more.
@@ -305,6 +308,7 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cut::Stopped => f.write_str("this side has stopped"),
+            Cut::Closed => f.write_str("this side was told to close it"),
             Cut::Revoked => f.write_str("the other side's key is no longer accepted"),
             Cut::Forgotten => f.write_str("the server has been restarted"),
             Cut::Ended(EndReason::PeerClosed) => f.write_str("the other side ended the session"),
@@ -417,8 +421,39 @@ pub struct SessionStatus {
     pub live: usize,
     /// The place of each among the session's stripes, from 1. A replacement takes the old place.
     pub places: BTreeMap<StripeId, usize>,
+    /// The other end of those that have an address.
+    pub peers: BTreeMap<StripeId, SocketAddr>,
+    /// The memory that is used beyond the floors, in bytes: credit that was given and not used up
+    /// by local programs, and data of local programs.
+    pub memory: (u64, u64),
     /// How long its flows will yet be kept, if they stand still because it has no stripe.
     pub kept_for: Option<Duration>,
     /// The facts of TCP about those of them that it carries.
     pub tcp: BTreeMap<StripeId, TcpStatus>,
+}
+
+/// The state of a flow that carries a connection.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct FlowStatus {
+    /// The name of its session in logs.
+    pub session: SessionTag,
+    /// Its number in the session, as long as that knows it.
+    pub flow: Option<FlowId>,
+    /// The name that its user gave it.
+    pub label: Option<u64>,
+    /// The time since it was asked for.
+    pub age: Duration,
+    /// Bytes taken from the local pipe.
+    pub sent: u64,
+    /// Bytes that the local pipe has taken.
+    pub received: u64,
+    /// Bytes that wait for the local pipe.
+    pub waiting: u64,
+    /// The counts of the session, as long as that knows it.
+    pub stats: Option<FlowStats>,
+    /// What the direction to the peer waits for; none while there is no session.
+    pub sending: Option<FlowWait>,
+    /// What the direction from the peer waits for; none while there is no session.
+    pub receiving: Option<FlowWait>,
 }

@@ -251,11 +251,14 @@ pub struct Opening {
     /// The addresses of the connection that a local program made to the client. None if it is no
     /// TCP connection.
     pub program: Option<Addresses>,
+    /// The user's name for the flow in a [`FlowStatus`](crate::FlowStatus). The other side never
+    /// learns it.
+    pub label: Option<u64>,
 }
 
 impl From<Target> for Opening {
     fn from(target: Target) -> Self {
-        Opening { target, program: None }
+        Opening { target, program: None, label: None }
     }
 }
 
@@ -265,7 +268,12 @@ impl Opening {
         Opening { program: Some(program), ..self }
     }
 
-    /// The opaque field that says this.
+    /// The same with this label.
+    pub fn labelled(self, label: u64) -> Self {
+        Opening { label: Some(label), ..self }
+    }
+
+    /// The opaque field that says this, but for the label.
     ///
     /// # Panics
     /// If the host is over 255 bytes or the path over 107, see [`Target::check`].

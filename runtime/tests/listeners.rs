@@ -47,7 +47,7 @@ fn a_connection_to_a_listener_of_the_server_arrives_at_the_client() {
         let (mut second, of_second) = listen(&client, &server).await;
         for (listener, listening) in [(&mut second, &of_second), (&mut first, &of_first)] {
             let (local, mut program) = memory_pipe();
-            let carried = listening.carry(Box::new(local), addresses());
+            let carried = listening.carry(Box::new(local), addresses(), None);
             program.send(b"question").await.unwrap();
             let incoming = listener.accept().await.ok().unwrap();
             assert_eq!(incoming.opening().program, Some(addresses()));
@@ -76,7 +76,7 @@ fn a_listener_ends_on_both_sides_when_either_drops_it() {
         drop(listener);
         listening.unwanted().await;
         let (local, _program) = memory_pipe();
-        let report = listening.carry(Box::new(local), addresses()).await;
+        let report = listening.carry(Box::new(local), addresses(), None).await;
         assert_eq!(report.end, FlowEnd::Refused(Reason::NotAllowed));
     });
 }
@@ -130,7 +130,7 @@ fn a_client_that_lets_no_flow_be_opened_can_not_have_the_server_keep_more_than_i
         let mut carried = Vec::new();
         // The client answers none, so it grants none beyond the first ones.
         while listening.ensure_room().is_ok() && carried.len() < 1000 {
-            carried.push(listening.carry(Box::new(memory_pipe().0), addresses()));
+            carried.push(listening.carry(Box::new(memory_pipe().0), addresses(), None));
         }
         // Twice as many as there may be, and one is that by which the client has asked.
         assert_eq!(carried.len() as u64, 2 * INITIAL_FLOWS - 1);

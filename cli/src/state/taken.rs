@@ -200,6 +200,8 @@ mod tests {
             stats,
             live: 1,
             places: BTreeMap::from([(StripeId(3), 2)]),
+            peers: BTreeMap::new(),
+            memory: (0, 0),
             kept_for: None,
             tcp: BTreeMap::new(),
         };

@@ -14,6 +14,8 @@ pub(crate) struct Engine {
     session: Session,
     traces: Option<Arc<Traces>>,
     recording: Option<Recording>,
+    /// Traces were set since the session began, which is not recorded.
+    wants_trace: bool,
     outputs: Vec<Output>,
     /// Inputs that came up while outputs were performed.
     deferred: VecDeque<Input>,
@@ -38,6 +40,7 @@ impl Engine {
             config,
             traces,
             recording: None,
+            wants_trace: false,
             outputs: Vec::new(),
             deferred: VecDeque::new(),
             ending: None,
@@ -53,6 +56,20 @@ impl Engine {
         self.earlier.add(&self.session.stats());
         self.session = Session::new(Role::Client, id, self.config, self.clock.now());
         self.begin_recording();
+    }
+
+    /// Sessions that begin from now on are recorded there; without, the present recording ends too.
+    pub(crate) fn set_traces(&mut self, traces: Option<Arc<Traces>>) {
+        if traces.is_none() {
+            self.recording = None;
+        }
+        self.wants_trace = traces.is_some();
+        self.traces = traces;
+    }
+
+    /// Whether only another session would be recorded.
+    pub(crate) fn wants_trace(&self) -> bool {
+        self.wants_trace
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -145,7 +162,7 @@ impl Engine {
     }
 
     fn begin_recording(&mut self) {
-        self.recording = None;
+        (self.recording, self.wants_trace) = (None, false);
         match self.traces.as_ref().and_then(|traces| traces.begin(&self.session)) {
             Some(Ok(recording)) => self.recording = Some(recording),
             Some(Err(TraceStop { path, cause })) => {
@@ -160,6 +177,8 @@ impl Engine {
 mod tests {
     use super::super::testing::server;
     use super::*;
+    use crate::files::tests::Folder;
+    use std::time::Duration;
 
     #[test]
     fn an_input_that_comes_up_while_outputs_are_performed_is_given_after_them() {
@@ -172,6 +191,24 @@ mod tests {
         let ended = [Output::Ended { reason: EndReason::Aborted }];
         assert_eq!(engine.take_outputs(), ended);
         assert!(engine.is_settled());
+    }
+
+    #[test]
+    fn a_trace_begins_with_the_next_session_and_can_end_before_it() {
+        let folder = Folder::new("engine-trace");
+        let path = folder.0.join("trace");
+        let traces = Traces::create(&path, "test").unwrap();
+        let mut engine = server().engine;
+        engine.set_traces(Some(traces.clone()));
+        assert!(engine.wants_trace() && engine.recording.is_none());
+        engine.renew(SessionId([1; 16]));
+        assert!(!engine.wants_trace() && engine.recording.is_some());
+        engine.input(Input::Tick);
+        engine.set_traces(None);
+        assert!(!engine.wants_trace() && engine.recording.is_none());
+        assert!(traces.flush(Duration::from_secs(10)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("stopped"), "{text}");
     }
 
     #[test]

@@ -110,19 +110,26 @@ impl Flows {
         std::mem::take(&mut self.incoming)
     }
 
+    /// The local ends of connections, at least one for each that the session knows.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (Token, &LocalEnd)> {
+        let ends = self.ends.iter().filter(|(token, _)| !self.listeners.contains(token));
+        ends.map(|(token, end)| (*token, &**end))
+    }
+
     /// One more, which the session is to be asked for.
     pub(crate) fn add(
         &mut self,
-        target: &Target,
+        opening: &Opening,
         wanted: Wanted,
         stripes: &Stripes,
         base: &mut Base,
     ) -> Token {
         let (token, waker) = base.agenda.register(Kind::Flow);
-        self.note_listener(token, target);
+        self.note_listener(token, &opening.target);
         let (now, carried) = (base.engine.now(), stripes.carried().collect());
         let Wanted { from, opened, report } = wanted;
         let mut end = LocalEnd::new(Stage::Waiting(now), opened, None, waker, carried, now);
+        end.label = opening.label;
         match from {
             Origin::Local(local) => end.attach(local, report),
             Origin::Early(early, accepted) => end.begin(early, accepted, report),
@@ -161,6 +168,22 @@ impl Flows {
             let how = broken(end, &mut base.engine);
             self.conclude(token, how, stripes, base);
             base.agenda.wake();
+        }
+    }
+
+    /// The user wants a flow that has not been concluded to end now.
+    pub(crate) fn close_now(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+        if let Some(end) = self.ends.get(&token) {
+            broken(end, &mut base.engine);
+            self.conclude(token, FlowEnd::Cut(Cut::Closed), stripes, base);
+            base.agenda.wake();
+        }
+    }
+
+    /// The user's name for a flow of the peer.
+    pub(crate) fn label(&mut self, id: FlowId, label: u64) {
+        if let Some((_, end)) = self.open_mut(id) {
+            end.label = Some(label);
         }
     }
 
@@ -533,7 +556,7 @@ mod tests {
         let (local, _) = memory_pipe();
         let (report, mut reported) = oneshot();
         let wanted = Wanted { from: Origin::Local(Box::new(local)), opened: None, report };
-        let token = flows.add(&Target::Default, wanted, &Stripes::default(), base);
+        let token = flows.add(&Target::Default.into(), wanted, &Stripes::default(), base);
         (token, move || reported.try_take().map(|report: FlowReport| report.end))
     }
 
@@ -561,8 +584,12 @@ mod tests {
         let stripes = Stripes::default();
         let ((accepted, mut is_accepted), (report, reported)) = (oneshot(), oneshot());
         let from = Origin::Early(Bytes::from_static(b"early"), accepted);
-        let token =
-            flows.add(&Target::Default, Wanted { from, opened: None, report }, &stripes, &mut base);
+        let token = flows.add(
+            &Target::Default.into(),
+            Wanted { from, opened: None, report },
+            &stripes,
+            &mut base,
+        );
         flows.ask_for(token, &mut base.engine);
         flows.opened(0, FlowId(1), &mut base);
         flows.deliver(FlowId(1), Bytes::from_static(b"answer"), &mut base);
@@ -590,7 +617,7 @@ mod tests {
         let ((accepted, _accepted), (report, mut reported)) = (oneshot(), oneshot());
         let from = Origin::Early(Bytes::new(), accepted);
         let (wanted, stripes) = (Wanted { from, opened: None, report }, Stripes::default());
-        let token = flows.add(&Target::Default, wanted, &stripes, &mut base);
+        let token = flows.add(&Target::Default.into(), wanted, &stripes, &mut base);
         let now = base.engine.now();
         flows.wait(token, now + Duration::from_secs(10), &mut base);
         let first = flows.next_sweep(now).unwrap();
@@ -610,7 +637,7 @@ mod tests {
         let ((accepted, mut is_accepted), (report, mut reported)) = (oneshot(), oneshot());
         let from = Origin::Early(Bytes::new(), accepted);
         let wanted = Wanted { from, opened: None, report };
-        let token = flows.add(&Target::Default, wanted, &Stripes::default(), &mut base);
+        let token = flows.add(&Target::Default.into(), wanted, &Stripes::default(), &mut base);
         flows.abandon(token, &Stripes::default(), &mut base);
         let report: FlowReport = reported.try_take().unwrap();
         assert_eq!(report.end, FlowEnd::Reset(Reason::Aborted));

@@ -1,15 +1,16 @@
 //! A flow's local pipe in the pump. It is received from only as far as the session takes bytes.
 //! Bytes for the pipe wait here until it takes them; credit bounds them.
 
+use super::engine::Engine;
 use crate::handover::Sender;
 use crate::pipe::linger::Linger;
 use crate::pipe::queue::OutQueue;
 use crate::pipe::{Pipe, Received, poll_send_part};
-use crate::report::{FlowEnd, FlowReport, OpenError};
+use crate::report::{FlowEnd, FlowReport, FlowStatus, OpenError};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll, Waker};
-use striper_core::{FlowId, Instant, StripeId};
+use striper_core::{FlowId, FlowWait, Instant, StripeId};
 
 const CHUNK: u64 = 256 << 10;
 
@@ -48,6 +49,8 @@ enum Outward {
 /// Our end of a flow: its local pipe and what waits for it.
 pub(super) struct LocalEnd {
     pub stage: Stage,
+    /// The user's name for it.
+    pub label: Option<u64>,
     /// `None` while a flow of the peer has no answer, and once both directions have finished.
     pipe: Option<Box<dyn Pipe>>,
     waker: Waker,
@@ -110,6 +113,7 @@ impl LocalEnd {
     ) -> Self {
         LocalEnd {
             stage,
+            label: None,
             pipe: None,
             waker,
             inward: Inward::Flowing,
@@ -184,6 +188,34 @@ impl LocalEnd {
         match self.stage {
             Stage::Open(id) => Some(id),
             _ => None,
+        }
+    }
+
+    /// Its state in the session of this engine.
+    pub(super) fn status(&self, engine: &Engine) -> FlowStatus {
+        let flow = self.id();
+        let stats = flow.and_then(|flow| engine.session().flow_stats(flow));
+        let (sending, receiving) = match (&self.stage, stats) {
+            (Stage::Waiting(_), _) => (None, None),
+            (_, Some(stats)) => (Some(stats.sending), Some(stats.receiving)),
+            (Stage::Opening(_) | Stage::Open(_), None) => {
+                (Some(FlowWait::Target), Some(FlowWait::Target))
+            }
+            (Stage::Closing | Stage::Lingering(..), None) => {
+                (Some(FlowWait::Finished), Some(FlowWait::Program))
+            }
+        };
+        FlowStatus {
+            session: engine.tag(),
+            flow,
+            label: self.label,
+            age: engine.now().since(self.started),
+            sent: self.sent,
+            received: self.received,
+            waiting: self.queue.remaining() as u64,
+            stats,
+            sending,
+            receiving,
         }
     }
 

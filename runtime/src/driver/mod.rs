@@ -32,10 +32,10 @@ mod turn;
 pub use check::Footprint;
 #[cfg(feature = "testing")]
 pub(crate) use check::check_invariants;
-pub(crate) use client_side::Dialling;
+pub(crate) use client_side::{ClientSide, Dialling};
 pub(crate) use flows::{Origin, Wanted};
 pub(crate) use greet::{HearError, hear, say};
 pub(crate) use pump::Pump;
 pub(crate) use ready::Token;
-pub(crate) use status::{earlier, status};
+pub(crate) use status::{earlier, flows, status};
 pub(crate) use turn::run;

@@ -4,6 +4,8 @@
 //! they need no mailbox. The parts own what they change; the pump decides which of them hears of
 //! what, in which order. Its turns say when.
 
+mod requests;
+
 use super::agenda::Kind;
 use super::attempt::Greeted;
 use super::base::Base;
@@ -20,7 +22,7 @@ use crate::handover::Sender;
 use crate::pipe::{Peer, Pipe};
 use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
+use crate::report::{Cut, Event, FlowEnd, OpenError};
 use crate::routes::Routes;
 use crate::target::Opening;
 use crate::tls::ClientTls;
@@ -117,8 +119,9 @@ impl Pump {
     /// Nothing is ready: does what can only be done then. Client: when to look for dials again.
     pub(super) fn begin_rest(&mut self, now: Instant) -> Option<Instant> {
         let has_new_keys = self.client.as_ref()?.has_new_keys();
-        // A session's flows belong to the keys that it has begun with.
-        if has_new_keys && self.flows.carry_nothing() && !self.life.is_stopping() {
+        // A session's flows belong to the keys that it has begun with. A trace begins with it too.
+        let outdated = has_new_keys || self.base.engine.wants_trace();
+        if outdated && self.flows.carry_nothing() && !self.life.is_stopping() {
             self.base.engine.defer(Input::Abort);
             self.settle();
         }
@@ -309,7 +312,7 @@ impl Pump {
     /// Opens a flow. A client's waits for a session if there is none.
     pub(crate) fn open(&mut self, opening: &Opening, wanted: Wanted) -> Token {
         let now = self.base.engine.now();
-        let token = self.flows.add(&opening.target, wanted, &self.stripes, &mut self.base);
+        let token = self.flows.add(opening, wanted, &self.stripes, &mut self.base);
         if let Err(error) = opening.target.check() {
             self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
             return token;
@@ -329,31 +332,8 @@ impl Pump {
         token
     }
 
-    /// Client: as [`Flows::join`].
-    pub(crate) fn join_flow(&mut self, token: Token, local: Box<dyn Pipe>) {
-        self.flows.join(token, local, &mut self.base);
-    }
-
-    /// Client: as [`Flows::abandon`].
-    pub(crate) fn abandon_flow(&mut self, token: Token) {
-        self.flows.abandon(token, &self.stripes, &mut self.base);
-    }
-
-    /// Server: accepts a flow that the client opened, and carries `local` over it.
-    pub(crate) fn attach(&mut self, id: FlowId, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
-        self.flows.attach(id, local, report, &mut self.base);
-    }
-
     pub(crate) fn is_crowded(&self) -> bool {
         self.memory.is_crowded(&self.base.engine, &self.flows)
-    }
-
-    pub(crate) fn refuse(&mut self, id: FlowId, reason: Reason) {
-        if let Some(token) = self.flows.token(id) {
-            self.base.engine.input(Input::FlowRefuse { flow: id, reason });
-            self.conclude(token, FlowEnd::Refused(reason));
-            self.base.agenda.wake();
-        }
     }
 
     /// Server: takes a stripe, at most the `most`th, whose client has said `hello` and `rest`.

@@ -13,6 +13,7 @@ use crate::report::{Cut, Event, StripeLoss};
 use crate::routes::Routes;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{EndReason, Input, StripeClose, StripeId};
@@ -116,6 +117,11 @@ impl Stripes {
     /// The place of each among the session's stripes, from 1.
     pub(crate) fn places(&self) -> BTreeMap<StripeId, usize> {
         self.live().map(|end| (end.facts.id, end.facts.place)).collect()
+    }
+
+    /// The other end of each that has an address.
+    pub(crate) fn peers(&self) -> BTreeMap<StripeId, SocketAddr> {
+        self.live().filter_map(|end| Some((end.facts.id, end.facts.peer?))).collect()
     }
 
     /// The facts of TCP about those that it carries.

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub struct TcpStatus {
     /// Its congestion control, if the operating system says so.
     pub congestion: Option<Congestion>,
+    /// Packets with data that were sent so far, if the system says so.
+    pub packets: Option<u32>,
+    /// Packets that were sent again so far, if the system says so.
+    pub retransmitted: Option<u32>,
     /// The share of packets with data that were sent again so far, 0 to 1, if the system says so.
     /// A packet that had arrived the first time does not count, if the peer has said so by DSACK.
     pub resent: Option<f64>,

@@ -12,15 +12,19 @@ use crate::incoming::Incoming;
 use crate::local::Executor;
 use crate::ports::clock::Clock;
 use crate::ports::{Listen, Spawn};
-use crate::report::{Event, Status};
+use crate::record::Traces;
+use crate::report::{Event, FlowStatus, Status};
 use crate::settings::{SettingsError, StartError};
 use crate::system_clock::SystemClock;
+#[cfg(doc)]
+use crate::target::Opening;
 use crate::tcp::listen::Listener;
 use crate::tls::keys::Keys;
 use gate::Gate;
 use sessions::Sessions;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A handle to a server. Clones are the same server.
@@ -105,6 +109,22 @@ impl Server {
     /// The state now.
     pub fn status(&self) -> Status {
         self.sessions.status()
+    }
+
+    /// The connections of all sessions now, at most so many. Takes time in proportion to their
+    /// number.
+    pub fn flows(&self, most: usize) -> Vec<FlowStatus> {
+        self.sessions.flows(most)
+    }
+
+    /// Resets the connection with this [label](Opening::label), and says whether there is one.
+    pub fn close_flow(&self, label: u64) -> bool {
+        self.sessions.close_flow(label)
+    }
+
+    /// Sessions that begin from now on are recorded there; without, nothing is recorded any more.
+    pub fn set_traces(&self, traces: Option<Arc<Traces>>) {
+        self.sessions.set_traces(traces);
     }
 
     /// Panics with a description if an invariant does not hold, and says how much is held.

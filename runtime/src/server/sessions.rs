@@ -16,7 +16,7 @@ use crate::pipe::{Peer, Pipe};
 use crate::ports::Spawn;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{EndedSessions, Event, Status, StripeRefusal};
+use crate::report::{EndedSessions, Event, FlowStatus, Status, StripeRefusal};
 use crate::routes::Routes;
 use crate::tls::keys::Keys;
 use crate::tls::{ServerTls, with_records};
@@ -37,7 +37,7 @@ pub(super) struct Sessions {
     clock: Rc<dyn Clock>,
     config: Config,
     limits: Limits,
-    traces: Option<Arc<Traces>>,
+    traces: RefCell<Option<Arc<Traces>>>,
     budget: Rc<Budget>,
     events: Events,
     spawn: Spawn,
@@ -81,7 +81,7 @@ impl Sessions {
             },
             unanswered: Places::new(options.limits.unanswered),
             limits: options.limits,
-            traces: options.traces,
+            traces: RefCell::new(options.traces),
             events,
             spawn,
             entropy,
@@ -147,6 +147,25 @@ impl Sessions {
         self.ended.set(ended);
     }
 
+    pub(super) fn flows(&self, most: usize) -> Vec<FlowStatus> {
+        let mut flows = Vec::new();
+        for pump in self.sessions.borrow().values() {
+            flows.extend(driver::flows(&pump.borrow(), most - flows.len()));
+        }
+        flows
+    }
+
+    pub(super) fn close_flow(&self, label: u64) -> bool {
+        self.sessions.borrow().values().any(|pump| pump.borrow_mut().close_flow(label))
+    }
+
+    pub(super) fn set_traces(&self, traces: Option<Arc<Traces>>) {
+        for pump in self.sessions.borrow().values() {
+            pump.borrow_mut().set_traces(traces.clone());
+        }
+        self.traces.replace(traces);
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn check_invariants(&self) -> Footprint {
         self.sessions
@@ -200,7 +219,7 @@ impl Sessions {
                     return Err((pipe, Refusal::TooMany));
                 };
                 let instance = (self.entropy)();
-                let traces = self.traces.clone();
+                let traces = self.traces.borrow().clone();
                 let clock = self.clock.clone();
                 let pump =
                     Pump::server(clock, self.config, hello.session, instance, peer, share, traces);

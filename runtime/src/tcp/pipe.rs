@@ -316,6 +316,8 @@ impl Carrier for TcpPipe {
         let (counts, times) = tcp_info::read_all(socket).unzip();
         Some(TcpStatus {
             congestion: congestion::of(SockRef::from(socket)),
+            packets: counts.map(|counts| counts.packets),
+            retransmitted: counts.map(|counts| counts.retransmitted),
             resent: counts.map(|counts| counts.resent()),
             times,
         })

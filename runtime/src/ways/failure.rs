@@ -42,7 +42,9 @@ impl Failure {
             FlowEnd::NoSession(OpenError::ShuttingDown | OpenError::ServerStopping) => {
                 Failure::Draining
             }
-            FlowEnd::NoSession(OpenError::BadTarget(_)) | FlowEnd::Finished => Failure::Other,
+            FlowEnd::Cut(Cut::Closed)
+            | FlowEnd::NoSession(OpenError::BadTarget(_))
+            | FlowEnd::Finished => Failure::Other,
         }
     }
 

@@ -77,7 +77,7 @@ async fn take(proxy: &Proxy, mut listener: RemoteListener, index: usize) {
         let by_listener = matches!(incoming.target(), Target::Listener(_));
         assert!(by_listener, "of no listener: {:?}", incoming.target());
         let program = incoming.opening().program;
-        assert_eq!(program, Some(addresses(index, &plan)), "at another listener");
+        assert_eq!(program, Some(addresses(index, &plan), None), "at another listener");
         proxy.heard(index);
         let (proxy, spawn) = (proxy.clone(), proxy.spawn.clone());
         spawn(Box::pin(async move { answer(proxy, index, incoming).await }));
@@ -145,8 +145,11 @@ pub(super) async fn listen(proxy: Proxy, rules: Rc<Rules>, incoming: Incoming, a
         };
         let Some(pipe) = either(either(unwanted, next(&ours)), over).await else { break };
         flow.borrow_mut().asked_at = Some(proxy.now());
-        let (carried, proxy, flow) =
-            (listening.carry(Box::new(pipe), addresses(index, &plan)), proxy.clone(), flow.clone());
+        let (carried, proxy, flow) = (
+            listening.carry(Box::new(pipe), addresses(index, &plan), None),
+            proxy.clone(),
+            flow.clone(),
+        );
         let spawn = proxy.spawn.clone();
         spawn(Box::pin(async move {
             let report = carried.await;
