@@ -6,6 +6,7 @@
 //! `HOST PORT`) was spelled.
 
 mod addresses;
+mod asking;
 mod cli;
 mod client;
 mod configured;
@@ -40,7 +41,7 @@ pub(crate) use environment::{about, misnamed};
 use file::split;
 pub(crate) use file::{From, Value, in_keys, key_of, section_of};
 use given::Given;
-pub(crate) use invocation::{Command, Framing, Invocation, Options, Place, Way};
+pub(crate) use invocation::{Command, Control, Framing, Invocation, Options, Place, Question, Way};
 pub(crate) use keys::KeyOptions;
 #[cfg(test)]
 pub(crate) use known::Known;
@@ -78,6 +79,11 @@ fn interpret(line: &Line<'_>, words: Vec<OsString>, env: Env<'_>) -> Result<Invo
         Ok(Chosen::Client(client)) => client.read(line),
         Ok(Chosen::Relay(relay)) => relay.read(line),
         Ok(Chosen::Datagram(datagram)) => datagram.read(line),
+        Ok(Chosen::Status(status)) => Ok(status.read()),
+        Ok(Chosen::Drain(drain)) => Ok(drain.read()),
+        Ok(Chosen::Reload(reload)) => Ok(reload.read()),
+        Ok(Chosen::Close(close)) => Ok(close.read()),
+        Ok(Chosen::Trace(trace)) => trace.read(line),
         Ok(Chosen::Keygen(keygen)) => keygen.read(line),
         Ok(Chosen::Pubkey(pubkey)) => alone(Command::Pubkey { file: pubkey.file }),
         Ok(Chosen::Demo(demo)) => Ok((Command::Demo, demo.given())),

@@ -1,15 +1,17 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
 use crate::args::{KeyOptions, Options, Way};
+use crate::control::{Proxy, Subject};
 use crate::events::{EventLog, Tally};
 use crate::failure::{Failure, code};
 use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::service::{self, Connections};
-use crate::signals::Stop;
+use crate::signals::{self, Stop};
 use crate::state::{About, Role, Running};
+use crate::trace::Tracing;
 use crate::ways::{Door, Inside, ProxyUsers, stdio};
-use crate::{congestion, events, http_status, key_log, keys, live, trace, units};
+use crate::{congestion, control, events, http_status, key_log, keys, live, units};
 use std::time::Duration;
 use striper_runtime::keys::Keys;
 use striper_runtime::local::{Client, ClientOptions, Executor};
@@ -32,15 +34,16 @@ pub(crate) async fn run(
     }
     let page = http_status::listen(options.http_status, &events).await?;
     let name = congestion::name(&congestion, log);
+    let socket = control::Socket::bind(&options.control, Role::Client, log)?;
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
-    let traces = trace::begin(options)?;
+    let tracing = Tracing::new(options)?;
     let listening = doors.iter().map(Door::address).collect();
     let described = options.keys.describe(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
     client_options.key_log.clone_from(&key_log);
-    client_options.traces.clone_from(&traces);
+    client_options.traces = tracing.traces();
     client_options.congestion = congestion;
     client_options.listens = ways.iter().any(|way| matches!(way, Way::Remote { .. }));
     let client = Client::start(ex, client_options, Some(events));
@@ -54,7 +57,7 @@ pub(crate) async fn run(
     if stdio.is_some() {
         stop.on_hangup();
     } else {
-        stop.on_reread(reread(log, &options.keys, &client, users));
+        stop.on_reread(signals::at_once(reread(log, &options.keys, &client, users)));
     }
     let connections = Connections::default();
     // With -W the terminal is another program's.
@@ -63,7 +66,11 @@ pub(crate) async fn run(
         live::show(ex, log, options, live::of_stripes(move || client.status(), connections))
     });
     let told = event_log.connections(events::LINES);
-    let running = running(options, (listening, servers), &client, &connections, event_log.tally());
+    let counted = (&connections, event_log.tally());
+    let running = running(options, (listening, servers), &client, counted, &tracing);
+    let proxy = Proxy::Client(client.clone());
+    let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
+    let _control = socket.map(|socket| socket.serve(ex, subject));
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
     let proxies = options.accept_proxy_protocol.as_slice().into();
     let lookups = Lookups::new(ex);
@@ -73,7 +80,7 @@ pub(crate) async fn run(
         None => serve(log, &mut stop, options, doors, inside).await,
     };
     key_log::finish(log, key_log.as_deref());
-    trace::finish(log, traces.as_deref());
+    tracing.finish(log);
     Ok(code)
 }
 
@@ -82,19 +89,21 @@ fn running(
     options: &Options,
     (listening, servers): (Vec<String>, &[HostPort]),
     client: &Client,
-    connections: &Connections,
-    tally: Tally,
+    (connections, tally): (&Connections, Tally),
+    tracing: &Tracing,
 ) -> Running {
     let about = About {
         role: Role::Client,
         listening,
         servers: servers.iter().map(HostPort::to_string).collect(),
         key: Some(options.keys.names()).filter(|names| !names.is_empty()),
+        memory_limit: Some(client_options(options, servers).session.memory_limit),
         ..About::default()
     };
-    let client = client.clone();
+    let (looked_at, listed) = (client.clone(), client.clone());
     let count = move || (tally.now(), Vec::new());
-    Running::new(about, connections.clone(), move || client.status(), count)
+    Running::new(about, connections.clone(), move || looked_at.status(), count)
+        .with_sessions(tracing.clone(), move |most| listed.flows(most))
 }
 
 /// Reads and checks what a start needs, but touches nothing.
@@ -117,15 +126,16 @@ fn reread(
     options: &KeyOptions,
     client: &Client,
     users: Option<ProxyUsers>,
-) -> impl Fn() + use<> {
+) -> impl Fn() -> Result<String, Failure> + use<> {
     let (log, options, client) = (log.clone(), options.clone(), client.clone());
     move || {
+        let mut done = Vec::new();
         if !options.files.is_empty() || users.is_none() {
-            keys::reread(&log, &options, |keys| client.set_keys(keys));
+            done.push(keys::reread(&log, &options, |keys| client.set_keys(keys)));
         }
-        if let Some(users) = &users {
-            users.reread(&log);
-        }
+        done.extend(users.as_ref().map(|users| users.reread(&log)));
+        let done: Result<Vec<String>, Failure> = done.into_iter().collect();
+        done.map(|done| done.join("; "))
     }
 }
 

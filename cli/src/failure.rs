@@ -24,6 +24,8 @@ pub(crate) mod code {
     pub(crate) const KEY: u8 = 8;
     /// After a signal, connections did not end within `--drain-timeout` and were reset.
     pub(crate) const CUT: u8 = 7;
+    /// No running proxy could be asked.
+    pub(crate) const NOBODY: u8 = 9;
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

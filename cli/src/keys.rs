@@ -95,22 +95,34 @@ impl KeyOptions {
 }
 
 /// Reads keys again after a signal. Keys that can't be read change nothing.
-pub(crate) fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
+pub(crate) fn reread(
+    log: &Log,
+    options: &KeyOptions,
+    set: impl Fn(&Keys),
+) -> Result<String, Failure> {
     match options.read() {
         Ok(Some(keys)) => {
             options.warn_of_own(log, &keys);
             set(&keys);
             if keys.ensure_somebody().is_err() {
-                return log.warn("keys_read", "keys read again: no peer is accepted any more", &[]);
+                let text = "keys read again: no peer is accepted any more";
+                log.warn("keys_read", text, &[]);
+                return Ok(text.to_owned());
             }
             let text = format!("keys read again: {}", options.describe(Some(&keys)));
-            log.info("keys_read", text, &[]);
+            log.info("keys_read", &text, &[]);
+            Ok(text)
         }
-        Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
+        Ok(None) => {
+            let text = "nothing to read again: there are no keys";
+            log.info("keys_read", text, &[]);
+            Ok(text.to_owned())
+        }
         Err(failure) => {
             let text = format!("the keys are not read again, and the earlier ones stay: {failure}");
             log.warn("keys_not_read", text, failure.excerpt_field().as_slice());
             log.below(failure.excerpt.as_deref());
+            Err(failure)
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::events::{Named, Whose};
 use crate::log::Value;
 use crate::reach::Reach;
-use crate::service::Connections;
+use crate::service::{Connections, Ends};
 use crate::{events, failure};
 use smol::Task;
 use smol::future::or;
@@ -232,6 +232,8 @@ impl Listeners {
             return pipe.abort();
         }
         self.told.opened(&named, None);
+        let ends = Ends { from: Some(from.to_string()), target: Some(format!("listener {here}")) };
+        self.connections.describe(entry.number(), ends);
         let addresses = Addresses::new(from, pipe.local_addr().unwrap_or(here));
         let carried = listening.carry(Box::new(pipe), addresses, Some(entry.number()));
         let told = self.told.clone();

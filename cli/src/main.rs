@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod config;
 mod congestion;
+mod control;
 mod counts;
 mod demo;
 mod endpoint;
@@ -32,6 +33,7 @@ mod relay;
 mod server;
 mod service;
 mod signals;
+mod socket;
 mod state;
 mod status;
 mod trace;
@@ -76,6 +78,7 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
         Command::Check(checked) => config::check(checked, options)?,
         Command::Example(role) => output::print(&config::example(role))?,
         Command::Values { values, json } => output::print(&config::values(values, *json))?,
+        Command::Ask { question, socket } => control::commands::ask(question, socket.as_deref())?,
         Command::Demo | Command::Server { .. } | Command::Client { .. } | Command::Relay { .. } => {
             return serve(invocation);
         }

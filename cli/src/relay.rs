@@ -2,6 +2,7 @@
 //! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
 use crate::args::{Framing, Options};
+use crate::control::{Proxy, Subject};
 use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
@@ -9,7 +10,8 @@ use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
-use crate::{clock, http_status, live, state, units};
+use crate::trace::Tracing;
+use crate::{clock, control, http_status, live, state, units};
 use smol::channel::{self, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -47,6 +49,7 @@ pub(crate) async fn run(
     let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     listener.keep_spare(Limits::default().spare_files);
     let page = http_status::listen(options.http_status, &events).await?;
+    let socket = control::Socket::bind(&options.control, Role::Relay, log)?;
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
@@ -67,6 +70,8 @@ pub(crate) async fn run(
     };
     let running = running(about, &connections, &traffic, event_log.tally());
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
+    let subject = Subject::new(log, options, &stop, &running, Proxy::Relay, &Tracing::default());
+    let _control = socket.map(|socket| socket.serve(ex, subject));
     // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
     let begun = &connections;

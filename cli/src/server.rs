@@ -2,6 +2,7 @@
 
 use crate::answer::{Asked, answer};
 use crate::args::{KeyOptions, Options};
+use crate::control::{Proxy, Subject};
 use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
 use crate::listeners::{Listeners, Open};
@@ -9,10 +10,12 @@ use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::policy::Policy;
 use crate::reach::Reach;
-use crate::service::{self, Connections, Entry};
-use crate::signals::Stop;
+use crate::service::{self, Connections, Ends, Entry};
+use crate::signals::{self, Stop};
 use crate::state::{About, Role, Running};
-use crate::{congestion, http_status, key_log, keys, live, trace};
+use crate::trace::Tracing;
+use crate::{congestion, control, http_status, key_log, keys, live};
+use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use striper_core::Config;
@@ -35,13 +38,14 @@ pub(crate) async fn run(
     let events = event_log.listener();
     let listener = bind(listen, &events, &congestion).await?;
     let page = http_status::listen(options.http_status, &events).await?;
+    let socket = control::Socket::bind(&options.control, Role::Server, log)?;
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
-    let traces = trace::begin(options)?;
+    let tracing = Tracing::new(options)?;
     let mut server_options = server_options(options);
     server_options.keys = keys;
     server_options.key_log.clone_from(&key_log);
-    server_options.traces.clone_from(&traces);
+    server_options.traces = tracing.traces();
     server_options.congestion = congestion;
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
     let server = server.map_err(|error| Failure::setting(&error))?;
@@ -63,17 +67,19 @@ pub(crate) async fn run(
         connections: connections.clone(),
         open: Open::default(),
     };
-    let running = running(options, &server, &listeners, event_log.tally());
+    let running = running(options, &server, &listeners, (event_log.tally(), &tracing));
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
-    stop.on_reread(reread(log, &options.keys, &server, &listeners));
+    stop.on_reread(signals::at_once(reread(log, &options.keys, &server, &listeners)));
+    let proxy = Proxy::Server(server.clone());
+    let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
+    let _control = socket.map(|socket| socket.serve(ex, subject));
     let shown = server.clone();
     let line = live::of_stripes(move || shown.status(), connections.clone());
     let _status = live::show(ex, log, options, line);
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
-    let accepting = std::future::pending();
-    let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
+    let code = service::run(log, &mut stop, options, &connections, pending(), async |drain| {
         server.shutdown(drain).await;
         told.write_last_counts();
         event_log.write_last_counts();
@@ -81,7 +87,7 @@ pub(crate) async fn run(
     .await;
     drop(counting);
     key_log::finish(log, key_log.as_deref());
-    trace::finish(log, traces.as_deref());
+    tracing.finish(log);
     Ok(code)
 }
 
@@ -97,18 +103,25 @@ async fn bind(
 }
 
 /// The state, for those who ask.
-fn running(options: &Options, server: &Server, listeners: &Listeners, tally: Tally) -> Running {
+fn running(
+    options: &Options,
+    server: &Server,
+    listeners: &Listeners,
+    (tally, tracing): (Tally, &Tracing),
+) -> Running {
     let reach = &listeners.reach;
     let about = About {
         role: Role::Server,
         listening: vec![server.local_addr().to_string()],
         targets: reach.own.iter().map(HostPort::to_string).collect(),
         key: Some(options.keys.names()).filter(|names| !names.is_empty()),
+        memory_limit: Some(options.limits.engine.memory_limit),
         ..About::default()
     };
-    let server = server.clone();
+    let (looked_at, listed) = (server.clone(), server.clone());
     let count = move || (tally.now(), Vec::new());
-    Running::new(about, listeners.connections.clone(), move || server.status(), count)
+    Running::new(about, listeners.connections.clone(), move || looked_at.status(), count)
+        .with_sessions(tracing.clone(), move |most| listed.flows(most))
 }
 
 /// Reads and checks what a start needs, but touches nothing.
@@ -133,7 +146,7 @@ fn reread(
     options: &KeyOptions,
     server: &Server,
     listeners: &Listeners,
-) -> impl Fn() + use<> {
+) -> impl Fn() -> Result<String, Failure> + use<> {
     let (log, options, server) = (log.clone(), options.clone(), server.clone());
     let listeners = listeners.clone();
     move || {
@@ -141,7 +154,7 @@ fn reread(
             server.set_keys(keys.clone());
             listeners.reach.policy.set(keys);
             listeners.recheck();
-        });
+        })
     }
 }
 
@@ -191,7 +204,7 @@ pub(crate) async fn attend(server: Server, listeners: Listeners) {
             continue;
         }
         let entry = connections.begin();
-        ex.spawn(connect(told.clone(), incoming, reach.clone(), entry)).detach();
+        ex.spawn(connect(told.clone(), incoming, reach.clone(), connections, entry)).detach();
     }
 }
 
@@ -199,11 +212,15 @@ fn connect(
     told: events::Connections,
     incoming: Incoming,
     reach: Rc<Reach>,
+    connections: &Connections,
     entry: Entry,
-) -> impl Future<Output = ()> {
+) -> impl Future<Output = ()> + use<> {
     let (peer, key, opening) = (incoming.peer(), incoming.key(), incoming.opening().clone());
+    let (number, target) = (entry.number(), reach.name(&opening.target));
+    incoming.label(number);
     let from = opening.program.map(|program| program.source().to_string());
-    let named = Named::new(entry.number()).of(peer).from(from).to(reach.name(&opening.target));
+    connections.describe(number, Ends { from: from.clone(), target: Some(target.clone()) });
+    let named = Named::new(number).of(peer).from(from).to(target);
     answer(Asked { told, incoming, named }, entry, async move {
         reach.connect(&opening, key.as_ref()).await
     })
@@ -263,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_does_not_keep_the_room_that_its_dial_took() {
-        let room = room(|| connect(any(), any(), any(), any()));
+        let room = room(|| connect(any(), any(), any(), any(), any()));
         assert!(room <= 400, "{room}");
     }
 }

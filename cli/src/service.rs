@@ -6,6 +6,7 @@ use crate::log::Log;
 use crate::signals::Stop;
 use crate::{clock, units};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -25,6 +26,14 @@ struct Inner {
     deadline: Cell<Option<Instant>>,
     cut: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
+    ends: RefCell<BTreeMap<u64, Ends>>,
+}
+
+/// The two ends of a connection, as far as they are known.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Ends {
+    pub from: Option<String>,
+    pub target: Option<String>,
 }
 
 /// One connection, until this is dropped.
@@ -49,6 +58,15 @@ impl Connections {
         inner.live.set(inner.live.get() + 1);
         inner.begun.set(inner.begun.get() + 1);
         Entry { all: self.clone(), number: inner.begun.get() }
+    }
+
+    /// The ends of an open connection are known now.
+    pub(crate) fn describe(&self, number: u64, ends: Ends) {
+        self.0.ends.borrow_mut().insert(number, ends);
+    }
+
+    pub(crate) fn ends(&self, number: u64) -> Ends {
+        self.0.ends.borrow().get(&number).cloned().unwrap_or_default()
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -90,6 +108,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let inner = &self.all.0;
         inner.live.set(inner.live.get() - 1);
+        inner.ends.borrow_mut().remove(&self.number);
         if inner.deadline.get().is_some_and(|deadline| clock::now() >= deadline) {
             inner.cut.set(inner.cut.get() + 1);
         }
@@ -206,6 +225,17 @@ mod tests {
             assert!(within(Duration::from_secs(5), waiting).await.is_some());
             assert_eq!(connections.cut(), 0);
         }));
+    }
+
+    #[test]
+    fn the_ends_of_a_connection_are_known_while_it_is_open() {
+        let connections = Connections::default();
+        let (entry, _other) = (connections.begin(), connections.begin());
+        let ends = Ends { from: Some("a:1".into()), target: None };
+        connections.describe(entry.number(), ends.clone());
+        assert_eq!((connections.ends(1), connections.ends(2)), (ends, Ends::default()));
+        drop(entry);
+        assert_eq!(connections.ends(1), Ends::default());
     }
 
     #[test]

@@ -1,19 +1,60 @@
 //! SIGTERM and SIGINT: the first one stops the program in order, the second one at once. SIGHUP:
 //! keys, rules and users are read again; but if the terminal of the program is gone, and for `-W`,
 //! it is as SIGTERM. SIGCONT: the shell has written over the status line, so it is drawn again.
+//! The control socket can stop the program too.
 
 use crate::failure::Failure;
 use crate::log::Log;
 use async_signal::{Signal, Signals};
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::or;
 use smol::stream::StreamExt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// Reads keys and settings again. The result has been logged; an error has changed nothing.
+pub(crate) type Reread = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Failure>>>>>;
+
+/// A hook whose work takes no time.
+pub(crate) fn at_once(reread: impl Fn() -> Result<String, Failure> + 'static) -> Reread {
+    Rc::new(move || Box::pin(ready(reread())))
+}
 
 pub(crate) struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
     terminal: bool,
     /// None: SIGHUP stops the program.
-    reread: Option<Box<dyn Fn()>>,
+    reread: Option<Reread>,
+    asked: Receiver<()>,
+    ask: Sender<()>,
     log: Log,
+}
+
+/// Does what signals do.
+pub(crate) struct Remote {
+    ask: Sender<()>,
+    reread: Option<Reread>,
+}
+
+impl Remote {
+    /// Stops the program as a first SIGTERM does.
+    pub(crate) fn drain(&self) {
+        // If it is full, the program has been asked already.
+        let _ = self.ask.try_send(());
+    }
+
+    /// Reads again what SIGHUP reads again. Gives the line that the log has.
+    pub(crate) async fn reload(&self) -> Result<String, Failure> {
+        match &self.reread {
+            Some(reread) => reread().await,
+            None => {
+                let cause = "a client with -W reads nothing again";
+                Err(Failure::usage(cause, "start it again"))
+            }
+        }
+    }
 }
 
 impl Stop {
@@ -24,13 +65,18 @@ impl Stop {
         let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
         let signals = Signals::new(signals)
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
-        let (terminal, reread): (_, Option<Box<dyn Fn()>>) =
-            (has_terminal(), Some(Box::new(|| {})));
-        Ok(Stop { signals, terminal, reread, log: log.clone() })
+        let reread = Some(at_once(|| Ok("nothing to read again".to_owned())));
+        let (ask, asked) = bounded(1);
+        Ok(Stop { signals, terminal: has_terminal(), reread, asked, ask, log: log.clone() })
     }
 
-    pub(crate) fn on_reread(&mut self, reread: impl Fn() + 'static) {
-        self.reread = Some(Box::new(reread));
+    /// Does what signals do, with the hooks of now.
+    pub(crate) fn remote(&self) -> Remote {
+        Remote { ask: self.ask.clone(), reread: self.reread.clone() }
+    }
+
+    pub(crate) fn on_reread(&mut self, reread: Reread) {
+        self.reread = Some(reread);
     }
 
     /// From now on SIGHUP stops the program, as ssh expects of its ProxyCommand.
@@ -38,16 +84,23 @@ impl Stop {
         self.reread = None;
     }
 
-    /// Waits for the next signal to stop. Returns its name and the exit code of a program that it
-    /// ends (128 plus its number).
+    /// Waits for the next signal or request to stop. Returns its name and the exit code of a program
+    /// that it ends (128 plus its number).
     pub(crate) async fn next(&mut self) -> (&'static str, u8) {
         loop {
-            match self.signals.next().await {
+            let asked = async {
+                let _ = self.asked.recv().await;
+                None
+            };
+            let Some(signal) = or(async { Some(self.signals.next().await) }, asked).await else {
+                return ("drain", 143);
+            };
+            match signal {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {
                     return ("SIGHUP", 129);
                 }
                 Some(Ok(Signal::Hup)) => match &self.reread {
-                    Some(reread) => reread(),
+                    Some(reread) => drop(reread().await),
                     None => return ("SIGHUP", 129),
                 },
                 Some(Ok(Signal::Cont)) => self.log.redraw_status(),

@@ -74,7 +74,7 @@ pub(crate) enum Phase {
 pub(crate) struct Connections {
     pub open: usize,
     pub begun: u64,
-    /// Those that were reset because the time to drain was over.
+    /// Connections that were reset because the time to drain was over.
     pub cut: usize,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Memory {
     pub send_bytes: u64,
     /// Credit that the peer has and data that local programs have not taken.
     pub receive_bytes: u64,
-    /// Each of both may be so much, if that is bounded.
+    /// Both together may be so much, if that is bounded.
     pub limit_bytes: Option<u64>,
 }
 
@@ -159,7 +159,13 @@ pub(crate) struct Totals {
     /// Data that waits for earlier data of its flow, and the most that ever did.
     pub reorder_bytes: u64,
     pub reorder_peak_bytes: u64,
+    /// The part of `resent_bytes` whose first copy could still arrive.
+    pub copied_bytes: u64,
+    /// Data of flows that came again and was dropped.
+    pub duplicate_bytes: u64,
     pub stripes_lost: u64,
+    /// How often a stripe was in doubt.
+    pub doubts: u64,
 }
 
 /// A stripe of a session.
@@ -183,16 +189,21 @@ pub(crate) struct Stripe {
     pub received_bytes: u64,
     /// Sent and not acknowledged.
     pub in_flight_bytes: u64,
-    /// Those of them that the operating system has not taken.
+    /// The part of them that the operating system has not taken.
     pub unsent_bytes: u64,
     pub window_bytes: Option<u64>,
-    /// What keeps it from sending more, and for how long each has since it came up.
+    /// The limit of its sending now, and for how long each limit has held since it came up.
     pub limit: Limit,
     pub limited: Limited,
     pub congestions: u64,
+    /// How often it was in doubt.
+    pub doubts: u64,
+    /// TCP packets with data that were sent, and packets that were sent again.
+    pub packets: Option<u32>,
+    pub retransmitted_packets: Option<u32>,
     /// The congestion control of its TCP connection, such as `bbr`.
     pub congestion_control: Option<String>,
-    /// The share of TCP packets that were sent again, from 0 to 1.
+    /// The share of TCP packets that were sent again for a loss, from 0 to 1.
     pub retransmitted: Option<f64>,
 }
 
@@ -205,7 +216,7 @@ pub(crate) enum StripeState {
     InDoubt,
 }
 
-/// What keeps a stripe from sending more.
+/// The thing that keeps a stripe from sending more.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
@@ -254,12 +265,12 @@ pub(crate) struct Flow {
     pub reorder_bytes: u64,
     /// How much more may be sent before the peer gives credit.
     pub credit_bytes: u64,
-    /// What the way to the peer, and the way from the peer, wait for.
+    /// The things that the way to the peer and the way from the peer wait for.
     pub waits_for: Waits,
     pub receiving_waits_for: Waits,
 }
 
-/// What a direction of a flow waits for.
+/// The thing that a direction of a flow waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Waits {
@@ -272,6 +283,8 @@ pub(crate) enum Waits {
     Program,
     /// Credit of the peer: the program over there takes no more.
     Credit,
+    /// Memory for data, which other flows use.
+    Memory,
     /// A stripe that takes its data.
     Stripe,
     /// Earlier data, which is on its way.

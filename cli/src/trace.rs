@@ -1,9 +1,12 @@
 //! `--trace FILE`: the library records sessions. A trace begins before the first stripe and is
-//! complete when the program ends.
+//! complete when the program ends. The control socket turns it on and off.
 
 use crate::args::Options;
 use crate::failure::Failure;
 use crate::log::Log;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::Traces;
@@ -13,15 +16,49 @@ const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
 /// The time that the end of the program waits for the disk.
 const LIMIT: Duration = Duration::from_secs(2);
 
-pub(crate) fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
-    let Some(path) = &options.trace else { return Ok(None) };
-    let failure = |error| Failure::record("--trace", path, "trace", &error);
-    Traces::create(path, PROGRAM).map(Some).map_err(failure)
-}
+/// The file to which new sessions are recorded, if there is one. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Tracing(Rc<RefCell<Option<(PathBuf, Arc<Traces>)>>>);
 
-pub(crate) fn finish(log: &Log, traces: Option<&Traces>) {
-    if traces.is_some_and(|traces| !traces.flush(LIMIT)) {
-        let text = "the trace is incomplete: its file takes no data at the moment";
-        log.warn("trace_incomplete", text, &[]);
+impl Tracing {
+    /// As the options say.
+    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+        let tracing = Tracing::default();
+        if let Some(path) = &options.trace {
+            tracing.create(path, "--trace")?;
+        }
+        Ok(tracing)
+    }
+
+    /// Records to this file from now on, and no longer to the one before.
+    pub(crate) fn begin(&self, path: &Path) -> Result<Arc<Traces>, Failure> {
+        self.create(path, "trace")
+    }
+
+    fn create(&self, path: &Path, what: &str) -> Result<Arc<Traces>, Failure> {
+        let traces = Traces::create(path, PROGRAM);
+        let traces = traces.map_err(|error| Failure::record(what, path, "trace", &error))?;
+        self.0.replace(Some((path.to_owned(), traces.clone())));
+        Ok(traces)
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.take();
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.0.borrow().as_ref().map(|(path, _)| path.clone())
+    }
+
+    pub(crate) fn traces(&self) -> Option<Arc<Traces>> {
+        self.0.borrow().as_ref().map(|(_, traces)| traces.clone())
+    }
+
+    /// The program ends: waits until the file is complete, but not for ever.
+    pub(crate) fn finish(&self, log: &Log) {
+        if self.traces().is_some_and(|traces| !traces.flush(LIMIT)) {
+            let text = "the trace is incomplete: its file takes no data at the moment";
+            log.warn("trace_incomplete", text, &[]);
+        }
     }
 }

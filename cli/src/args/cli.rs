@@ -1,5 +1,6 @@
 //! The command line as clap's definition. Each command has a struct of its own.
 
+use super::asking::{Close, Drain, Reload, Status, Trace};
 use super::client::Client;
 use super::configured::{Check, Config, Run};
 use super::given::Given;
@@ -44,6 +45,11 @@ pub(super) enum Chosen {
     Run(Run),
     Check(Check),
     Config(Config),
+    Status(Status),
+    Drain(Drain),
+    Reload(Reload),
+    Close(Close),
+    Trace(Trace),
     Keygen(Keygen),
     Pubkey(Pubkey),
     Demo(Demo),

@@ -1,7 +1,7 @@
 //! Environment variables: they replace options that a command line does not have.
 
 use super::given::Given;
-use super::invocation::{Command, Options, Way};
+use super::invocation::{Command, Control, Options, Way};
 use super::limits::{Changes, Limits};
 use super::shared::{Connecting, Proxying, Striping};
 use super::values::{
@@ -121,7 +121,7 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
     let Given { stripes: count, proxy_users, rules, accept_proxy_protocol, .. } = given;
     let Given { proxy_protocol, striping, proxying, .. } = given;
     let Striping { scheduling, congestion: control, keys, trace } = striping;
-    let Proxying { connecting, drain_timeout, quiet, http_status } = proxying;
+    let Proxying { connecting, drain_timeout, control: socket, quiet, http_status } = proxying;
     let Connecting { connect_timeout, verbose, log } = connecting;
     if let Some(listen) = http_status.filter(|listen| listen.port() != 0)
         && command.listens_on().contains(&listen)
@@ -152,6 +152,11 @@ pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<
         congestion: twin(control, env, "CONGESTION", congestion)?,
         limits,
         keys,
+        control: socket.unwrap_or(match takes_stdio(command) {
+            // A program such as ssh starts many of these.
+            true => Control::Off,
+            false => Control::Somewhere,
+        }),
         rules,
         proxy_users,
         accept_proxy_protocol,

@@ -45,6 +45,11 @@ pub(crate) enum Command {
         target: HostPort,
         framing: Framing,
     },
+    /// Asks a running proxy by its control socket, or the only one that runs.
+    Ask {
+        question: Question,
+        socket: Option<PathBuf>,
+    },
     Keygen {
         file: PathBuf,
         kind: KeyKind,
@@ -88,6 +93,29 @@ impl Command {
             _ => Vec::new(),
         }
     }
+}
+
+/// The word for a running proxy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Question {
+    Status {
+        json: bool,
+    },
+    Drain,
+    Reload,
+    /// Resets the connection with this number.
+    Close(u64),
+    /// Records new sessions to this file; without one, records nothing any more.
+    Trace(Option<PathBuf>),
+}
+
+/// Where the control socket of a proxy is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Control {
+    /// In a folder of this user, if there is one.
+    Somewhere,
+    At(PathBuf),
+    Off,
 }
 
 /// A way by which connections come into a client.
@@ -173,6 +201,7 @@ pub(crate) struct Options {
     pub congestion: Option<String>,
     pub limits: Limits,
     pub keys: KeyOptions,
+    pub control: Control,
     pub rules: Rules,
     /// The names and passwords of programs that may use `-D`.
     pub proxy_users: Option<PathBuf>,

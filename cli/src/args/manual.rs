@@ -116,16 +116,22 @@ STATUS LINE (when stderr is a terminal)
   or without the states.
 
 STOPPING
-  SIGTERM or SIGINT (Ctrl-C), or the end of the terminal of stderr: there are no
-  new connections, and open ones may finish within --drain-timeout. A second
-  signal stops at once.
+  SIGTERM or SIGINT (Ctrl-C), the end of the terminal of stderr, or the command
+  drain: there are no new connections, and open ones may finish within
+  --drain-timeout. A second signal stops at once.
+
+CONTROL SOCKET
+  status, drain, reload, close and trace ask a running proxy by a Unix socket,
+  ROLE-PID.sock in $RUNTIME_DIRECTORY, /run/striper (root),
+  $XDG_RUNTIME_DIR/striper or /tmp/striper-UID; --control names another one.
+  Only the user of the proxy and root can connect. See docs/OPERATING.md.
 
 EXIT CODES
   0  done, or stopped after every connection had finished
   1  unexpected error, or the demo's data arrived damaged
   2  the command line is wrong, or the file of --trace or --tls-key-log or the
      name of --congestion can't be used
-  3  cannot listen on LISTEN
+  3  cannot listen on LISTEN, or on the socket of --control
   4  client -W: the server can't be reached, or its session ended (other
      commands keep trying)
   5  client -W: the target was refused, can't be reached, or broke the
@@ -134,4 +140,5 @@ EXIT CODES
      files, threads or file sizes is too low
   7  stopped, but connections outlasted --drain-timeout and were reset
   8  a key, a list of peers, or its file can't be used
+  9  status, drain, reload, close, trace: no running proxy could be asked
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)";

@@ -1,7 +1,10 @@
 //! Options that several commands take, in groups.
 
+use super::invocation::Control;
 use super::keys::KeyOptions;
-use super::values::{LOG_FORMATS, SCHEDULERS, congestion, file, one_of, positive_time, time};
+use super::values::{
+    LOG_FORMATS, SCHEDULERS, congestion, control, file, one_of, positive_time, time,
+};
 use crate::endpoint;
 use crate::log::LogFormat;
 use clap::Args;
@@ -56,6 +59,9 @@ pub(super) struct Proxying {
     pub drain_timeout: Option<Duration>,
     #[command(flatten)]
     pub connecting: Connecting,
+    /// the socket by which status, drain and others reach it: a path, or off (one of its own)
+    #[arg(long, value_name = "PATH|off", value_parser = control())]
+    pub control: Option<Control>,
     /// log only warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -213,6 +213,8 @@ fn only_the_commands_that_take_an_option_accept_it() {
             "datagram" => "datagram -c 7650 a:1",
             "keygen" => "keygen x",
             "pubkey" => "pubkey x",
+            "close" => "close 7",
+            "trace" => "trace off",
             name => name,
         };
         for option in options(&root) {
@@ -286,6 +288,58 @@ fn variables_are_shared_by_all_commands() {
     let env = [("STRIPER_STRIPES", "8"), ("STRIPER_KEY_FILE", "x"), ("STRIPER_LIMITS", "flows=99")];
     for line in ["-s 7650 a:1", "-c 7650 a:1", "relay 7650 a:1", "keygen", "pubkey x", "demo"] {
         assert!(read_with(line, &env).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_running_proxy_is_asked_by_words() {
+    let ask = |question, socket: Option<&str>| Command::Ask {
+        question,
+        socket: socket.map(PathBuf::from),
+    };
+    for (line, command) in [
+        ("status", ask(Question::Status { json: false }, None)),
+        ("status --json client-1", ask(Question::Status { json: true }, Some("client-1"))),
+        ("drain", ask(Question::Drain, None)),
+        ("reload /run/x.sock", ask(Question::Reload, Some("/run/x.sock"))),
+        ("close 7", ask(Question::Close(7), None)),
+        ("close 7 x", ask(Question::Close(7), Some("x"))),
+        ("trace on a", ask(Question::Trace(Some("a".into())), None)),
+        ("trace on a x", ask(Question::Trace(Some("a".into())), Some("x"))),
+        ("trace off", ask(Question::Trace(None), None)),
+        ("trace off x", ask(Question::Trace(None), Some("x"))),
+    ] {
+        assert_eq!(read(line).command, command, "{line}");
+        let wrong = [("STRIPER_STRIPES", "many")];
+        assert!(read_with(line, &wrong).is_ok(), "{line}: it needs no variable");
+    }
+    for (line, part) in [
+        ("close", "close needs FLOW"),
+        ("close x", "\"x\" is not the number of a connection"),
+        ("close 1 2 3", "\"3\" is one word too many"),
+        ("trace", "trace needs on or off"),
+        ("trace on", "trace on needs FILE"),
+        ("trace maybe", "\"maybe\" is neither on nor off"),
+        ("trace off x y", "\"y\" is one word too many"),
+        ("trace on a x y", "\"y\" is one word too many"),
+        ("drain --json", "drain does not take --json"),
+    ] {
+        let why = fails(line);
+        assert!(why.contains(part), "{line}: {why}");
+    }
+}
+
+#[test]
+fn a_proxy_has_a_control_socket_unless_it_is_a_part_of_another_program() {
+    for (line, control) in [
+        ("-s 1 a:1", Control::Somewhere),
+        ("relay 1 a:1", Control::Somewhere),
+        ("client a:1 -W b:1", Control::Off),
+        ("client a:1 -W b:1 --control x", Control::At("x".into())),
+        ("client a:1 -L 1 --control off", Control::Off),
+        ("client a:1 -L 1 --control ./off", Control::At("./off".into())),
+    ] {
+        assert_eq!(read(line).options.control, control, "{line}");
     }
 }
 

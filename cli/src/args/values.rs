@@ -1,5 +1,6 @@
 //! The values of options and their variables. An error is a text that follows the option's name.
 
+use super::invocation::Control;
 use crate::log::LogFormat;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use ipnet::IpNet;
@@ -54,6 +55,13 @@ pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
         true => Err("the name of the file is empty; name a file; if you use a shell variable, \
                      make sure that it is set"),
         false => Ok(PathBuf::from(name)),
+    })
+}
+
+pub(super) fn control() -> impl TypedValueParser<Value = Control> {
+    file().map(|path| match path.to_str() {
+        Some("off") => Control::Off,
+        _ => Control::At(path),
     })
 }
 

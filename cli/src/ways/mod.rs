@@ -13,7 +13,7 @@ use crate::args::{Place, Way};
 use crate::events::{self, Named};
 use crate::failure::Failure;
 use crate::lookups::Lookups;
-use crate::service::{Connections, Entry};
+use crate::service::{Connections, Ends, Entry};
 use crate::unfinished;
 use arrival::Arrival;
 use ipnet::IpNet;
@@ -206,10 +206,12 @@ impl Inside {
     }
 
     async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
-        let named = named(entry.number(), from, &opening.target);
+        let number = entry.number();
+        self.connections.describe(number, ends(from.clone(), &opening.target));
+        let named = named(number, from, &opening.target);
         let names_none = opening.target == Target::Default;
         self.told.opened(&named, None);
-        let report = self.client.carry(opening, pipe).await;
+        let report = self.client.carry(opening.labelled(number), pipe).await;
         let note = if names_none && report.end == FlowEnd::Refused(Reason::NotAllowed) {
             // The server has no target of its own.
             ", which names no target (-L PORT:HOST:PORT does),"
@@ -219,6 +221,12 @@ impl Inside {
         self.told.ended_with(&named, note, &report);
         drop(entry);
     }
+}
+
+/// The ends of a connection. The server alone knows its own target.
+fn ends(from: String, target: &Target) -> Ends {
+    let target = Some(target).filter(|target| **target != Target::Default);
+    Ends { from: Some(from), target: target.map(ToString::to_string) }
 }
 
 /// The name of a connection in the log.

@@ -90,7 +90,8 @@ async fn begin(
     let target = Target::Host(target);
     let named = named(number, from.clone(), &target);
     told.opened(&named, None);
-    let opening = Opening::from(target.clone()).of_program(addresses);
+    inside.connections.describe(number, super::ends(from, &target));
+    let opening = Opening::from(target.clone()).of_program(addresses).labelled(number);
     let mut requested = inside.client.request(opening, early);
     let waits = dialect.accepted().is_empty() || !inside.client.takes_flows();
     let on_trust = !waits && reached.is_recent(&target);

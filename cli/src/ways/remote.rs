@@ -73,6 +73,9 @@ impl RemoteDoor {
         let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
         let (number, lookups) = (entry.number(), inside.lookups.clone());
         let from = incoming.opening().program.map(|program| program.source().to_string());
+        incoming.label(number);
+        let ends = super::ends(from.clone().unwrap_or_default(), &self.target);
+        inside.connections.describe(number, ends);
         let named = Named::new(number).from(from).at(Whose::OfTheServer, there);
         let named = named.to(target.to_string());
         let asked = Asked { told: inside.told.clone(), incoming, named };

@@ -34,7 +34,7 @@ impl ProxyUsers {
     }
 
     /// Reads the file again after a signal. A file that can't be read changes nothing.
-    pub(crate) fn reread(&self, log: &Log) {
+    pub(crate) fn reread(&self, log: &Log) -> Result<String, Failure> {
         // A pipe could keep us waiting for ever.
         let is_pipe = std::fs::metadata(&self.file).is_ok_and(|file| !file.is_file());
         let users = match is_pipe {
@@ -46,8 +46,10 @@ impl ProxyUsers {
         match users {
             Ok(users) => {
                 let count = units::count(users.count(), "user");
-                log.info("users_read", format!("users of the proxy read again: {count}"), &[]);
+                let text = format!("users of the proxy read again: {count}");
+                log.info("users_read", &text, &[]);
                 *self.users.borrow_mut() = Arc::new(users);
+                Ok(text)
             }
             Err(failure) => {
                 let text = format!(
@@ -55,6 +57,7 @@ impl ProxyUsers {
                      {failure}"
                 );
                 log.warn("users_not_read", text, &[]);
+                Err(failure)
             }
         }
     }

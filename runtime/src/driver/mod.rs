@@ -32,7 +32,7 @@ mod turn;
 pub use check::Footprint;
 #[cfg(feature = "testing")]
 pub(crate) use check::check_invariants;
-pub(crate) use client_side::{ClientSide, Dialling};
+pub(crate) use client_side::Dialling;
 pub(crate) use flows::{Origin, Wanted};
 pub(crate) use greet::{HearError, hear, say};
 pub(crate) use pump::Pump;
