@@ -77,7 +77,7 @@ async fn take(proxy: &Proxy, mut listener: RemoteListener, index: usize) {
         let by_listener = matches!(incoming.target(), Target::Listener(_));
         assert!(by_listener, "of no listener: {:?}", incoming.target());
         let program = incoming.opening().program;
-        assert_eq!(program, Some(addresses(index, &plan), None), "at another listener");
+        assert_eq!(program, Some(addresses(index, &plan)), "at another listener");
         proxy.heard(index);
         let (proxy, spawn) = (proxy.clone(), proxy.spawn.clone());
         spawn(Box::pin(async move { answer(proxy, index, incoming).await }));
