@@ -84,8 +84,8 @@ impl Stop {
         self.reread = None;
     }
 
-    /// Waits for the next signal or request to stop. Returns its name and the exit code of a program
-    /// that it ends (128 plus its number).
+    /// Waits for the next signal or request to stop. Returns its name and the exit code of a
+    /// program that it ends (128 plus its number).
     pub(crate) async fn next(&mut self) -> (&'static str, u8) {
         loop {
             let asked = async {

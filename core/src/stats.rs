@@ -146,9 +146,9 @@ pub struct FlowStats {
     pub waiting: u64,
     /// Data from the peer that waits for earlier data.
     pub reordering: u64,
-    /// What the direction to the peer waits for.
+    /// The thing that the direction to the peer waits for.
     pub sending: FlowWait,
-    /// What the direction from the peer waits for.
+    /// The thing that the direction from the peer waits for.
     pub receiving: FlowWait,
 }
 

@@ -452,8 +452,8 @@ pub struct FlowStatus {
     pub waiting: u64,
     /// The counts of the session, as long as that knows it.
     pub stats: Option<FlowStats>,
-    /// What the direction to the peer waits for; none while there is no session.
+    /// The thing that the direction to the peer waits for; none while there is no session.
     pub sending: Option<FlowWait>,
-    /// What the direction from the peer waits for; none while there is no session.
+    /// The thing that the direction from the peer waits for; none while there is no session.
     pub receiving: Option<FlowWait>,
 }

@@ -132,7 +132,7 @@ pub(super) fn sockets(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Removes what processes left behind in a folder of ours. Those that run are not disturbed.
+/// Removes what processes left behind in a folder of ours. Processes that run are not disturbed.
 fn tidy(folder: &Path) {
     for path in sockets(folder).unwrap_or_default() {
         let is_own = path.parent() == Some(folder) && !process(&path).is_some_and(runs);

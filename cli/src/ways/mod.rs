@@ -205,12 +205,18 @@ impl Inside {
         self.carry(entry, from, opening, Box::new(arrival.pipe)).await;
     }
 
+    /// Tells of a connection that is about to be carried.
+    fn opened(&self, number: u64, from: String, target: &Target) -> Named {
+        let named = named(number, from.clone(), target);
+        self.told.opened(&named, None);
+        self.connections.describe(number, ends(from, target));
+        named
+    }
+
     async fn carry(&self, entry: Entry, from: String, opening: Opening, pipe: Box<dyn Pipe>) {
         let number = entry.number();
-        self.connections.describe(number, ends(from.clone(), &opening.target));
-        let named = named(number, from, &opening.target);
+        let named = self.opened(number, from, &opening.target);
         let names_none = opening.target == Target::Default;
-        self.told.opened(&named, None);
         let report = self.client.carry(opening.labelled(number), pipe).await;
         let note = if names_none && report.end == FlowEnd::Refused(Reason::NotAllowed) {
             // The server has no target of its own.

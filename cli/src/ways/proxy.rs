@@ -88,9 +88,7 @@ async fn begin(
         }
     };
     let target = Target::Host(target);
-    let named = named(number, from.clone(), &target);
-    told.opened(&named, None);
-    inside.connections.describe(number, super::ends(from, &target));
+    let named = inside.opened(number, from, &target);
     let opening = Opening::from(target.clone()).of_program(addresses).labelled(number);
     let mut requested = inside.client.request(opening, early);
     let waits = dialect.accepted().is_empty() || !inside.client.takes_flows();
