@@ -86,7 +86,7 @@ fn interpret(line: &Line<'_>, words: Vec<OsString>, env: Env<'_>) -> Result<Invo
         Ok(Chosen::Trace(trace)) => trace.read(line),
         Ok(Chosen::Keygen(keygen)) => keygen.read(line),
         Ok(Chosen::Pubkey(pubkey)) => alone(Command::Pubkey { file: pubkey.file }),
-        Ok(Chosen::Demo(demo)) => Ok((Command::Demo, demo.given())),
+        Ok(Chosen::Demo(demo)) => Ok((Command::Demo { json: demo.json }, demo.given())),
         Ok(Chosen::Completions(it)) => alone(Command::Completions(it.shell)),
         Ok(Chosen::Man(it)) => it.read(line),
         Ok(Chosen::Version) => alone(Command::Version),

@@ -79,16 +79,17 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
         Command::Example(role) => output::print(&config::example(role))?,
         Command::Values { values, json } => output::print(&config::values(values, *json))?,
         Command::Ask { question, socket } => control::commands::ask(question, socket.as_deref())?,
-        Command::Demo | Command::Server { .. } | Command::Client { .. } | Command::Relay { .. } => {
-            return serve(invocation);
-        }
+        Command::Demo { .. }
+        | Command::Server { .. }
+        | Command::Client { .. }
+        | Command::Relay { .. } => return serve(invocation),
     }
     Ok(0)
 }
 
 fn serve(invocation: Invocation) -> Result<u8, Failure> {
     files::check_threads()?;
-    let demo = invocation.command == Command::Demo;
+    let demo = matches!(invocation.command, Command::Demo { .. });
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);
     let log = if demo { log.untimed() } else { log };
@@ -96,7 +97,7 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
         log.warn("unknown_variable", args::about(&name), &[("variable", name.into())]);
     }
     let room = match &invocation.command {
-        Command::Demo => files::make_room(files::FOR_THE_DEMO, 0),
+        Command::Demo { .. } => files::make_room(files::FOR_THE_DEMO, 0),
         Command::Client { .. } => files::make_room(files::FOR_A_PROXY, invocation.options.stripes),
         _ => files::make_room(files::FOR_A_PROXY, 0),
     };
@@ -125,7 +126,8 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
         Command::Relay { listen, target, framing } => {
             relay::run(&ex, &log, options, *listen, target, *framing).await
         }
-        _ => demo::run(&ex, &log, options).await,
+        Command::Demo { json } => demo::run(&ex, &log, options, *json).await,
+        _ => unreachable!("other commands need no executor"),
     }
 }
 

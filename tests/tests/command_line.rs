@@ -51,6 +51,16 @@ fn help_behind_a_command_is_its_page_and_no_file() {
 }
 
 #[test]
+fn the_demo_prints_its_figures_as_json() {
+    let figures = run(&["demo", "--json"], &[]).success();
+    assert!(figures.starts_with("{\n") && figures.ends_with("\n}\n"), "{figures}");
+    assert_eq!(figures.matches("\"speed_up\": ").count(), 4, "{figures}");
+    for part in ["\"speed_up\": 1.0", "\"after_bytes_per_second\": [", "\"intact\": true"] {
+        assert!(figures.contains(part), "{part} in {figures}");
+    }
+}
+
+#[test]
 fn output_without_room_is_an_error_and_a_reader_that_has_left_is_none() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");

@@ -72,8 +72,14 @@ pub(super) enum Chosen {
 /// test route within this machine, which caps each connection. Nothing leaves the machine, and
 /// nothing is changed.
 #[derive(Args)]
-#[command(override_usage = "striper-cli demo", after_help = "EXAMPLES\n  striper-cli demo")]
+#[command(
+    override_usage = "striper-cli demo [--json]",
+    after_help = "EXAMPLES\n  striper-cli demo\n  striper-cli demo --json"
+)]
 pub(super) struct Demo {
+    /// print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     scheduling: Scheduling,
     #[command(flatten)]

@@ -50,8 +50,8 @@ pub(super) fn variables(env: Env<'_>) -> Vec<(String, String, String)> {
 
 /// The options that have a default, with it.
 pub(crate) fn defaults() -> Vec<(&'static str, String)> {
-    let options =
-        complete(Given::default(), &Command::Demo, &|_| None).expect("defaults are right");
+    let options = complete(Given::default(), &Command::Demo { json: false }, &|_| None)
+        .expect("defaults are right");
     let time = |time| humantime::format_duration(time).to_string();
     let name = |known: Option<&&'static str>| known.copied().unwrap_or_default().to_owned();
     let scheduler = SCHEDULERS.iter().find(|(_, value)| *value == options.scheduler);

@@ -57,7 +57,10 @@ pub(crate) enum Command {
     Pubkey {
         file: PathBuf,
     },
-    Demo,
+    Demo {
+        /// The figures as JSON, and no table.
+        json: bool,
+    },
     /// Says whether the command of a file could begin.
     Check(Box<Command>),
     /// Prints a file to begin with, for the command of this name.

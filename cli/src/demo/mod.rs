@@ -6,6 +6,7 @@
 //! Client and server are those of `-c` and `-s`, and only the [`route`] is made up. So the figures
 //! are those of a pair on such a route.
 
+mod figures;
 mod origin;
 mod route;
 mod screen;
@@ -20,6 +21,7 @@ use crate::reach::Reach;
 use crate::service::{Connections, within};
 use crate::ways::{Door, Inside};
 use crate::{client, clock, events, server, units};
+use figures::{Choked, Figures};
 use origin::{Hash, Origin};
 use route::{Lane, Limits, Route};
 use screen::{BAR, Screen, bar};
@@ -59,10 +61,15 @@ To use it, make a key once:  striper-cli keygen striper.key
     on this machine:         striper-cli -c 2222 SERVER:7650 -k striper.key
     then:                    ssh -p 2222 localhost";
 
-pub(crate) async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
+pub(crate) async fn run(
+    ex: &Executor,
+    log: &Log,
+    options: &Options,
+    json: bool,
+) -> Result<u8, Failure> {
     let quiet = log.quiet();
     let log = if options.verbosity == Verbosity::Verbose { log } else { &quiet };
-    let (screen, begin) = (Screen::new(log), clock::now());
+    let (screen, begin) = (Screen::new(log, json), clock::now());
     let stage = Stage::set(ex, log, options).await?;
     screen.line(format_args!(
         "{} from server to client, all on loopback in this process. The route\n\
@@ -73,45 +80,49 @@ pub(crate) async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u
         units::duration(DELAY * 2)
     ))?;
     screen.line("stripes     time         rate   speed-up")?;
-    let mut hashes = Vec::new();
-    let mut single = None;
+    let (mut hashes, mut figures) = (Vec::new(), Figures::new(RATE, 2 * DELAY));
     for stripes in RUNS {
         let shown = format!("{stripes:>7}  ");
         let run = stage
             .run(stripes, SIZE, |_, done, rate| screen.progress(&shown, done, &units::rate(rate)))
             .await?;
-        let rate = SIZE as f64 / run.time.as_secs_f64();
-        let gain = rate / *single.get_or_insert(rate);
+        let transfer = figures.note(stripes, SIZE, run.time);
+        let gain = transfer.speed_up;
         let full = RUNS[RUNS.len() - 1] as f64;
         screen.line(format_args!(
             "{stripes:>7}  {:>7}  {:>11}  {gain:>7.1}×  {}",
             units::duration(run.time),
-            units::rate(rate),
+            units::rate(transfer.bytes_per_second),
             bar(gain, full, BAR)
         ))?;
         hashes.push(run.hashes);
     }
     screen.line("")?;
-    hashes.push(choke(&stage, &screen).await?);
+    let (of_choked, choked) = choke(&stage, &screen).await?;
+    hashes.push(of_choked);
     let intact = hashes.iter().all(|Hashes { sent, arrived }| sent == arrived && !sent.is_empty());
     screen.line("")?;
     for Hashes { sent, arrived } in hashes.iter().filter(|hashes| hashes.sent != hashes.arrived) {
         screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"))?;
     }
-    let time = units::duration(begin.elapsed());
+    let time = begin.elapsed();
     if !intact {
         return Err(Failure::unexpected("data arrived damaged: this is a bug, please report it"));
     }
     screen.line(format_args!(
-        "Every byte arrived intact (sha256 compared in {} runs). {time} in all.",
-        hashes.len()
+        "Every byte arrived intact (sha256 compared in {} runs). {} in all.",
+        hashes.len(),
+        units::duration(time)
     ))?;
     screen.line(USE)?;
+    figures.choked = Some(choked);
+    (figures.intact, figures.duration_seconds) = (intact, time.as_secs_f64());
+    screen.figures(&figures)?;
     Ok(0)
 }
 
 /// Chokes one of four stripes midway, and shows how much each carried before and after.
-async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
+async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<(Hashes, Choked), Failure> {
     const STRIPES: usize = 4;
     const VICTIM: usize = 1;
     let watch = Watch::default();
@@ -135,6 +146,7 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
         (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
     screen.line(format_args!("        {heads}      all"))?;
     let full = (RATE * STRIPES as u64) as f64;
+    let mut measured = Vec::new();
     for (name, [from, to]) in ["before", "after "].into_iter().zip(watch.spans()) {
         let time = to.at.duration_since(from.at).as_secs_f64();
         let carried = to.carried.iter().zip(&from.carried);
@@ -146,8 +158,19 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
             all * 8e-6,
             bar(all, full, BAR / 2)
         ))?;
+        measured.push(rates);
     }
-    Ok(run.hashes)
+    let mut measured = measured.into_iter();
+    let choked = Choked {
+        stripes: STRIPES,
+        bytes: CHOKED_SIZE,
+        duration_seconds: run.time.as_secs_f64(),
+        place: VICTIM + 1,
+        cap_bytes_per_second: CHOKED_RATE,
+        before_bytes_per_second: measured.next().unwrap_or_default(),
+        after_bytes_per_second: measured.next().unwrap_or_default(),
+    };
+    Ok((run.hashes, choked))
 }
 
 #[derive(Default)]

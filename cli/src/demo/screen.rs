@@ -1,5 +1,6 @@
 //! The demo's output: lines, bars, and a progress bar if stdout is a terminal.
 
+use super::figures::Figures;
 use crate::failure::Failure;
 use crate::log::{self, Log};
 use crate::output;
@@ -12,14 +13,28 @@ pub(super) const BAR: usize = 40;
 pub(super) struct Screen {
     log: Log,
     live: bool,
+    /// Stdout is for a program, which gets the figures alone.
+    json: bool,
 }
 
 impl Screen {
-    pub(super) fn new(log: &Log) -> Self {
-        Screen { log: log.clone(), live: log::on_terminal() && std::io::stdout().is_terminal() }
+    pub(super) fn new(log: &Log, json: bool) -> Self {
+        let live = !json && log::on_terminal() && std::io::stdout().is_terminal();
+        Screen { log: log.clone(), live, json }
+    }
+
+    pub(super) fn figures(&self, figures: &Figures) -> Result<(), Failure> {
+        if !self.json {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(figures).expect("figures are JSON");
+        output::print(&format!("{text}\n"))
     }
 
     pub(super) fn line(&self, text: impl Display) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
         self.log.set_status("");
         if self.live {
             // Stdout is the same terminal, and the progress on it must be removed first.
