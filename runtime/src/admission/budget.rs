@@ -43,9 +43,9 @@ impl Sum {
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// Bytes for receiving and for sending, each.
-    limit: u64,
+    limit: Cell<u64>,
     /// The same, of one session.
-    limit_of_one: u64,
+    limit_of_one: Cell<u64>,
     keys: Cell<usize>,
     all: Cell<Sum>,
     holders: RefCell<BTreeMap<Holder, Sum>>,
@@ -54,14 +54,22 @@ pub(crate) struct Budget {
 impl Budget {
     /// Receiving and sending have half each. One session may use `limit_of_one` of it, or half.
     pub(crate) fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
-        let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
-        Rc::new(Budget {
-            limit: memory_limit / 2,
-            limit_of_one,
+        let budget = Budget {
+            limit: Cell::default(),
+            limit_of_one: Cell::default(),
             keys: Cell::new(1),
             all: Cell::default(),
             holders: RefCell::default(),
-        })
+        };
+        budget.set_limits(memory_limit, limit_of_one);
+        Rc::new(budget)
+    }
+
+    /// Sessions hear of it before their next turns. A session that has begun with less gets no more.
+    pub(crate) fn set_limits(&self, memory_limit: u64, limit_of_one: Option<u64>) {
+        let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
+        self.limit.set(memory_limit / 2);
+        self.limit_of_one.set(limit_of_one);
     }
 
     /// How many keys are accepted. Callers without a key are not told apart and count as one.
@@ -74,7 +82,7 @@ impl Budget {
     }
 
     fn most(&self) -> u64 {
-        2 * self.limit + BESIDE
+        2 * self.limit.get() + BESIDE
     }
 
     /// More is kept than may be; by how much it has to become less.
@@ -91,8 +99,9 @@ impl Budget {
 
     /// The part of a new session. With nothing left it lives on its floors.
     pub(crate) fn share(self: &Rc<Self>, holder: Holder) -> Share {
-        let told = (self.limit, self.limit);
-        let mut share = Share { budget: self.clone(), holder, own: Sum::default(), told };
+        let most = self.limit.get();
+        let (told, own) = ((most, most), Sum::default());
+        let mut share = Share { budget: self.clone(), holder, own, most, told };
         share.set(Sum { sessions: 1, ..Sum::default() });
         share
     }
@@ -108,6 +117,8 @@ pub(crate) struct Share {
     budget: Rc<Budget>,
     holder: Holder,
     own: Sum,
+    /// The limit when the session began: its settings say so, and it takes no more.
+    most: u64,
     told: (u64, u64),
 }
 
@@ -117,16 +128,15 @@ impl Share {
         let budget = &self.budget;
         let (all, holder, own) =
             (budget.all.get().used, budget.of(self.holder).used, self.own.used);
+        let (limit, limit_of_one) = (budget.limit.get(), budget.limit_of_one.get().min(self.most));
         let left = |all: u64, holder: u64, own: u64| {
-            let free_of_others = budget.limit.saturating_sub(all - holder);
+            let free_of_others = limit.saturating_sub(all - holder);
             let of_holder = if budget.keys.get() > 1 { free_of_others / 2 } else { free_of_others };
-            of_holder.saturating_sub(holder - own).min(budget.limit_of_one)
+            of_holder.saturating_sub(holder - own).min(limit_of_one)
         };
         let left = (left(all.0, holder.0, own.0), left(all.1, holder.1, own.1));
         let news = |left: u64, told: u64| {
-            left < told
-                || left >= told + WORTH_TELLING
-                || (left > told && left == budget.limit_of_one)
+            left < told || left >= told + WORTH_TELLING || (left > told && left == limit_of_one)
         };
         if !news(left.0, self.told.0) && !news(left.1, self.told.1) {
             return None;
@@ -214,6 +224,19 @@ mod tests {
         assert_eq!(budget.excess(), Some(13 << 20), "down to seven eighths");
         drop(a);
         assert!(!b.is_tight());
+    }
+
+    #[test]
+    fn a_session_hears_of_another_limit_but_never_of_more_than_it_has_begun_with() {
+        let budget = Budget::new(64 << 20, Some(64 << 20));
+        let mut old = budget.share(None);
+        budget.set_limits(16 << 20, Some(16 << 20));
+        assert_eq!(old.changed(), Some((8 << 20, 8 << 20)));
+        let mut new = budget.share(None);
+        budget.set_limits(128 << 20, Some(128 << 20));
+        assert_eq!(old.changed(), Some((32 << 20, 32 << 20)));
+        assert_eq!(new.changed(), None, "its settings say 16 MiB");
+        assert_eq!(budget.share(None).changed(), None, "it begins with all");
     }
 
     fn key(number: u8) -> Holder {

@@ -5,19 +5,24 @@
 //! some.
 
 use super::budget::Holder;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 #[derive(Debug)]
 pub(crate) struct Places {
-    limit: usize,
+    limit: Cell<usize>,
     taken: RefCell<BTreeMap<Holder, usize>>,
 }
 
 impl Places {
     pub(crate) fn new(limit: usize) -> Rc<Self> {
-        Rc::new(Places { limit, taken: RefCell::default() })
+        Rc::new(Places { limit: Cell::new(limit), taken: RefCell::default() })
+    }
+
+    /// Places that are taken beyond a lower limit stay taken.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     pub(crate) fn taken(&self) -> usize {
@@ -26,7 +31,7 @@ impl Places {
 
     /// Takes one for a client of a key, `keys` of which are accepted. Dropped, it is free again.
     pub(crate) fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
-        let free = self.limit.saturating_sub(self.taken());
+        let free = self.limit.get().saturating_sub(self.taken());
         let mut taken = self.taken.borrow_mut();
         let own = taken.get(&holder).copied().unwrap_or(0);
         if free == 0 || (keys > 1 && own >= free) {
@@ -69,6 +74,18 @@ mod tests {
         let places = Places::new(12);
         assert_eq!(take(&places, 1, 1).len(), 12);
         assert_eq!(places.taken(), 0, "they are free again");
+    }
+
+    #[test]
+    fn a_lower_limit_takes_no_place_away_and_gives_no_other_one() {
+        let places = Places::new(3);
+        let taken = take(&places, 1, 1);
+        places.set_limit(2);
+        assert_eq!((places.taken(), take(&places, 1, 1).len()), (3, 0));
+        places.set_limit(4);
+        assert_eq!(take(&places, 1, 1).len(), 1);
+        drop(taken);
+        assert_eq!(take(&places, 1, 1).len(), 4);
     }
 
     #[test]

@@ -74,16 +74,24 @@ pub(crate) struct Strangers<T> {
     joins: u64,
 }
 
-impl<T> Strangers<T> {
-    /// At most so many in all, and so many from one address. Each is at least one.
-    pub(crate) fn new(most: usize, most_of_one: usize) -> Self {
+impl<T> Default for Strangers<T> {
+    /// One in all.
+    fn default() -> Self {
         Strangers {
-            most: most.max(1),
-            most_of_one: most_of_one.max(1),
+            most: 1,
+            most_of_one: 1,
             waiting: Vec::new(),
             joined: BTreeMap::new(),
             joins: 0,
         }
+    }
+}
+
+impl<T> Strangers<T> {
+    /// At most so many in all, and so many from one address. Each is at least one. Those beyond a
+    /// lower bound stay until others come.
+    pub(crate) fn allow(&mut self, most: usize, most_of_one: usize) {
+        (self.most, self.most_of_one) = (most.max(1), most_of_one.max(1));
     }
 
     pub(crate) fn note_join(&mut self, from: IpAddr) {
@@ -159,10 +167,26 @@ mod tests {
     }
 
     impl<T> Strangers<T> {
+        fn new(most: usize, most_of_one: usize) -> Self {
+            let mut strangers = Strangers::default();
+            strangers.allow(most, most_of_one);
+            strangers
+        }
+
         /// One more that is silent. Of callers that are alike the oldest has to go.
         fn hush(&mut self, from: IpAddr, task: T) -> Option<T> {
             self.admit(from, Spoken::default(), task, || 0)
         }
+    }
+
+    #[test]
+    fn a_lower_bound_displaces_one_for_each_that_comes() {
+        let mut strangers = Strangers::new(100, 100);
+        assert!((1..=4).all(|call| strangers.hush(v4(call), call).is_none()));
+        strangers.allow(2, 2);
+        assert!(strangers.hush(v4(5), 5).is_some() && strangers.waiting.len() == 4);
+        strangers.allow(5, 2);
+        assert_eq!(strangers.hush(v4(6), 6), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 
 /// A caller and where it calls from, or what the operating system had to say instead.
 pub type Accepting<'a> =
@@ -18,4 +19,14 @@ pub trait Listen {
 
     /// The address where it listens.
     fn local_addr(&self) -> SocketAddr;
+}
+
+impl<L: Listen> Listen for Rc<L> {
+    fn try_accept(&self) -> Accepting<'_> {
+        (**self).try_accept()
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        (**self).local_addr()
+    }
 }

@@ -3,8 +3,7 @@
 //!
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
-use super::sessions::Sessions;
-use crate::admission::limits::Limits;
+use super::sessions::{Ports, Sessions};
 use crate::admission::patience::Patience;
 use crate::admission::strangers::{Spoken, Strangers};
 use crate::driver::{HearError, hear, say};
@@ -45,11 +44,16 @@ impl Caller {
     }
 }
 
+enum Next {
+    Caller(Box<dyn Pipe>, SocketAddr),
+    Port(Box<dyn Listen>),
+    End,
+}
+
 pub(super) struct Gate {
     clock: Rc<dyn Clock>,
     spawn: Spawn,
     server: Weak<Sessions>,
-    handshake_time: Duration,
     /// The callers that have not said HELLO. Dropping a sender ends its task.
     strangers: Strangers<(Sender<()>, Rc<Caller>)>,
     /// From where somebody has joined since the last call.
@@ -57,32 +61,39 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(
-        clock: Rc<dyn Clock>,
-        spawn: Spawn,
-        server: Weak<Sessions>,
-        limits: &Limits,
-    ) -> Self {
-        let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
-        let handshake_time = limits.handshake_time;
-        Gate { clock, spawn, server, handshake_time, strangers, joined: Rc::default() }
+    pub(super) fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Sessions>) -> Self {
+        Gate { clock, spawn, server, strangers: Strangers::default(), joined: Rc::default() }
     }
 
-    /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
+    /// Lets callers in until `closed` says otherwise: at the port that has come last from `ports`.
+    /// Troubles with that are told to `patience`.
     pub(super) async fn run(
         mut self,
-        listen: Box<dyn Listen>,
+        mut listen: Box<dyn Listen>,
+        ports: Rc<Ports>,
         patience: Patience,
         mut closed: Receiver<()>,
     ) {
         loop {
-            let accept =
-                async { Some(patience.accept(&*self.clock, || listen.try_accept()).await) };
+            let accept = async {
+                let (pipe, from) = patience.accept(&*self.clock, || listen.try_accept()).await;
+                Next::Caller(pipe, from)
+            };
+            let moving = async { Next::Port(poll_fn(|cx| ports.poll_pop(cx)).await) };
             let closing = async {
                 (&mut closed).await;
-                None
+                Next::End
             };
-            let Some((pipe, from)) = or(closing, accept).await else { return };
+            let (pipe, from) = match or(closing, or(moving, accept)).await {
+                Next::Caller(pipe, from) => (pipe, from),
+                Next::Port(port) => {
+                    listen = port;
+                    continue;
+                }
+                Next::End => return,
+            };
+            let Some(limits) = self.server.upgrade().map(|server| server.limits()) else { return };
+            self.strangers.allow(limits.handshakes, limits.handshakes_per_address);
             self.strangers.retain(|(task, _)| task.is_awaited());
             self.joined.take().into_iter().for_each(|from| self.strangers.note_join(from));
             let (task, displaced) = oneshot();
@@ -96,7 +107,7 @@ impl Gate {
                 other.turned_away(StripeRefusal::Crowded);
             }
             let Some(pipe) = self.secured(pipe, spoken) else { continue };
-            let until = self.clock.now() + self.handshake_time;
+            let until = self.clock.now() + limits.handshake_time;
             let (clock, joined) = (self.clock.clone(), self.joined.clone());
             (self.spawn)(Box::pin(async move {
                 let mut displaced = displaced;

@@ -6,6 +6,7 @@ mod sessions;
 
 pub use options::ServerOptions;
 
+use crate::admission::limits::Limits;
 use crate::admission::patience::Patience;
 use crate::events::Events;
 use crate::incoming::Incoming;
@@ -14,7 +15,7 @@ use crate::ports::clock::Clock;
 use crate::ports::{Listen, Spawn};
 use crate::record::Traces;
 use crate::report::{Event, FlowStatus, Status};
-use crate::settings::{SettingsError, StartError};
+use crate::settings::{self, SettingsError, StartError};
 use crate::system_clock::SystemClock;
 #[cfg(doc)]
 use crate::target::Opening;
@@ -22,16 +23,20 @@ use crate::tcp::listen::Listener;
 use crate::tls::keys::Keys;
 use gate::Gate;
 use sessions::Sessions;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use striper_core::Config;
 
 /// A handle to a server. Clones are the same server.
 #[derive(Clone)]
 pub struct Server {
     sessions: Rc<Sessions>,
-    addr: SocketAddr,
+    addr: Rc<Cell<SocketAddr>>,
+    /// None if its stripes come from somewhere else.
+    port: Rc<RefCell<Option<Rc<Listener>>>>,
 }
 
 impl Server {
@@ -56,7 +61,8 @@ impl Server {
         options: ServerOptions,
         events: Option<Rc<dyn Fn(Event)>>,
     ) -> Result<Server, SettingsError> {
-        listener.keep_spare(options.limits.spare_files);
+        let spare = Rc::new(Cell::new(options.limits.spare_files));
+        listener.share_spare(spare.clone());
         let ex = Rc::downgrade(ex);
         let spawn: Spawn = Rc::new(move |task| {
             if let Some(ex) = ex.upgrade() {
@@ -64,10 +70,10 @@ impl Server {
             }
         });
         let entropy = Rc::new(rand::random::<u64>);
-        let spare = options.limits.spare_files;
-        let (clock, listener) = (SystemClock::shared(), Box::new(listener));
-        let server = Self::start_in(clock, listener, spawn, entropy, options, events)?;
-        server.sessions.keep_spare(spare);
+        let (clock, port) = (SystemClock::shared(), Rc::new(listener));
+        let listen = Box::new(port.clone());
+        let server = Self::start_with(clock, listen, spawn, entropy, options, events, spare)?;
+        *server.port.borrow_mut() = Some(port);
         Ok(server)
     }
 
@@ -80,20 +86,56 @@ impl Server {
         options: ServerOptions,
         events: Option<Rc<dyn Fn(Event)>>,
     ) -> Result<Server, SettingsError> {
+        Self::start_with(clock, listen, spawn, entropy, options, events, Rc::default())
+    }
+
+    fn start_with(
+        clock: Rc<dyn Clock>,
+        listen: Box<dyn Listen>,
+        spawn: Spawn,
+        entropy: Rc<dyn Fn() -> u64>,
+        options: ServerOptions,
+        events: Option<Rc<dyn Fn(Event)>>,
+        spare: Rc<Cell<u64>>,
+    ) -> Result<Server, SettingsError> {
         options.check()?;
         let events = Events::new(events);
-        let addr = listen.local_addr();
-        let (limits, patience) = (options.limits.clone(), Patience::new(events.clone()));
+        let addr = Rc::new(Cell::new(listen.local_addr()));
+        let patience = Patience::new(events.clone());
         let (sessions, closed) =
-            Sessions::new(clock.clone(), spawn.clone(), entropy, options, events);
-        let gate = Gate::new(clock, spawn.clone(), Rc::downgrade(&sessions), &limits);
-        spawn(Box::pin(gate.run(listen, patience, closed)));
-        Ok(Server { sessions, addr })
+            Sessions::new(clock.clone(), spawn.clone(), entropy, options, events, spare);
+        let gate = Gate::new(clock, spawn.clone(), Rc::downgrade(&sessions));
+        spawn(Box::pin(gate.run(listen, sessions.ports(), patience, closed)));
+        Ok(Server { sessions, addr, port: Rc::default() })
     }
 
     /// Where stripes are expected.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addr
+        self.addr.get()
+    }
+
+    /// The port of its stripes, unless they come from somewhere else.
+    pub fn port(&self) -> Option<Rc<Listener>> {
+        self.port.borrow().clone()
+    }
+
+    /// From now on stripes are expected at another port, and the one before is closed. Stripes that
+    /// are up stay, and callers go on to say HELLO.
+    pub fn move_to(&self, mut listener: Listener) {
+        listener.share_spare(self.sessions.spare_files());
+        self.addr.set(listener.local_addr());
+        let port = Rc::new(listener);
+        self.sessions.ports().push(Box::new(port.clone()));
+        *self.port.borrow_mut() = Some(port);
+    }
+
+    /// From now on these limits bound strangers and peers. Sessions that exist keep the settings of
+    /// `session`, but not more memory than that says. Nothing ends because of a lower limit.
+    pub fn set_limits(&self, session: Config, limits: Limits) -> Result<(), SettingsError> {
+        settings::check_session(&session)?;
+        settings::check_limits(&limits)?;
+        self.sessions.set_limits(session, limits);
+        Ok(())
     }
 
     /// The next flow that a client opened. Pending forever once [`Server::shutdown`] was called.

@@ -13,8 +13,8 @@ use crate::events::Events;
 use crate::handover::{Queue, Receiver, Sender, oneshot};
 use crate::incoming::Incoming;
 use crate::pipe::{Peer, Pipe};
-use crate::ports::Spawn;
 use crate::ports::clock::Clock;
+use crate::ports::{Listen, Spawn};
 use crate::record::Traces;
 use crate::report::{EndedSessions, Event, FlowStatus, Status, StripeRefusal};
 use crate::routes::Routes;
@@ -33,10 +33,14 @@ use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
 /// The name of a session: its caller's key, if callers need one, and its id.
 type Name = (Holder, SessionId);
 
+/// Ports that each take the place of the one before.
+pub(super) type Ports = Queue<Box<dyn Listen>>;
+
 pub(super) struct Sessions {
     clock: Rc<dyn Clock>,
-    config: Config,
-    limits: Limits,
+    /// The settings of sessions that begin now.
+    config: Cell<Config>,
+    limits: RefCell<Limits>,
     traces: RefCell<Option<Arc<Traces>>>,
     budget: Rc<Budget>,
     events: Events,
@@ -55,10 +59,11 @@ pub(super) struct Sessions {
     /// One for each [`Incoming`] that has no answer.
     unanswered: Rc<Places>,
     /// File descriptors that flows leave to others; zero where flows cost none.
-    spare_files: Cell<u64>,
+    spare_files: Rc<Cell<u64>>,
     draining: Cell<bool>,
     /// The gate accepts stripes while this exists.
     gate: RefCell<Option<Sender<()>>>,
+    ports: Rc<Ports>,
 }
 
 impl Sessions {
@@ -69,18 +74,20 @@ impl Sessions {
         entropy: Rc<dyn Fn() -> u64>,
         options: ServerOptions,
         events: Events,
+        spare_files: Rc<Cell<u64>>,
     ) -> (Rc<Self>, Receiver<()>) {
         let (open, closed) = oneshot();
         let tls = options.tls();
         let sessions = Rc::new(Sessions {
             clock,
             budget: Budget::new(options.session.memory_limit, options.limits.memory_per_session),
-            config: match options.keys {
+            config: Cell::new(match options.keys {
                 Some(_) => with_records(options.session),
                 None => options.session,
-            },
+            }),
             unanswered: Places::new(options.limits.unanswered),
-            limits: options.limits,
+            unanswered: Places::new(options.limits.unanswered),
+            limits: RefCell::new(options.limits),
             traces: RefCell::new(options.traces),
             events,
             spawn,
@@ -90,9 +97,10 @@ impl Sessions {
             sessions: RefCell::default(),
             ended: Cell::default(),
             incoming: Queue::new(),
-            spare_files: Cell::new(0),
+            spare_files,
             draining: Cell::new(false),
             gate: RefCell::new(Some(open)),
+            ports: Rc::new(Queue::new()),
         });
         if let Some(tls) = &*sessions.keys.borrow() {
             sessions.budget.set_keys(tls.keys());
@@ -100,8 +108,30 @@ impl Sessions {
         (sessions, closed)
     }
 
-    pub(super) fn keep_spare(&self, files: u64) {
-        self.spare_files.set(files);
+    /// The file descriptors that are left to others, which a port shares.
+    pub(super) fn spare_files(&self) -> Rc<Cell<u64>> {
+        self.spare_files.clone()
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.borrow().clone()
+    }
+
+    pub(super) fn ports(&self) -> Rc<Ports> {
+        self.ports.clone()
+    }
+
+    /// The settings of sessions are for those that begin from now on; the other limits, and less
+    /// memory, are for all.
+    pub(super) fn set_limits(&self, session: Config, limits: Limits) {
+        self.config.set(match self.keys.borrow().is_some() {
+            true => with_records(session),
+            false => session,
+        });
+        self.budget.set_limits(session.memory_limit, limits.memory_per_session);
+        self.unanswered.set_limit(limits.unanswered);
+        self.spare_files.set(limits.spare_files);
+        *self.limits.borrow_mut() = limits;
     }
 
     pub(super) fn chance(&self) -> u64 {
@@ -221,8 +251,15 @@ impl Sessions {
                 let instance = (self.entropy)();
                 let traces = self.traces.borrow().clone();
                 let clock = self.clock.clone();
-                let pump =
-                    Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
+                let pump = Pump::server(
+                    clock,
+                    self.config.get(),
+                    hello.session,
+                    instance,
+                    peer,
+                    share,
+                    traces,
+                );
                 let pump = Rc::new(RefCell::new(pump.knowing(self.routes.clone())));
                 self.sessions.borrow_mut().insert(name, pump.clone());
                 self.run(name, pump.clone());
@@ -230,7 +267,7 @@ impl Sessions {
             }
             _ => return Err((pipe, Refusal::UnknownSession)),
         };
-        pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
+        pump.borrow_mut().join(pipe, hello, rest, self.limits.borrow().stripes)
     }
 
     /// Tells of a caller that was turned away, but not after the end: all callers are dropped then.
@@ -254,8 +291,9 @@ impl Sessions {
         let mut sessions = self.sessions.borrow_mut();
         let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
             let of_key = sessions.keys().filter(|(known, _)| *known == key).count();
-            let most = if key.is_some() { self.limits.sessions_per_key } else { usize::MAX };
-            sessions.len() < self.limits.sessions && of_key < most
+            let limits = self.limits.borrow();
+            let most = if key.is_some() { limits.sessions_per_key } else { usize::MAX };
+            sessions.len() < limits.sessions && of_key < most
         };
         if !has_room(&sessions) {
             sessions.retain(|_, pump| {

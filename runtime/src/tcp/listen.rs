@@ -10,7 +10,8 @@ use crate::ports::{Accepting, Listen};
 use crate::report::Event;
 use crate::system_clock::SystemClock;
 use async_net::TcpListener;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ pub struct Listener {
     patience: Patience,
     congestion: CongestionChoice,
     /// File descriptors that it leaves to others.
-    spare: u64,
+    spare: Rc<Cell<u64>>,
 }
 
 impl Listener {
@@ -35,10 +36,42 @@ impl Listener {
         let listener = TcpListener::bind(addr).await?;
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
+        Self::on(listener, events)
+    }
+
+    fn on(listener: TcpListener, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
         let addr = listener.local_addr()?;
         let (clock, patience) = (SystemClock::new(), Patience::new(Events::new(events)));
         let congestion = CongestionChoice::System;
-        Ok(Listener { listener, addr, clock, patience, congestion, spare: 0 })
+        Ok(Listener { listener, addr, clock, patience, congestion, spare: Rc::default() })
+    }
+
+    /// [`Listener::bind`], also at an address with the port number of listeners that will be closed
+    /// soon, such as `0.0.0.0:80` beside `127.0.0.1:80`. Until then both listen.
+    pub async fn bind_beside<'a>(
+        addr: SocketAddr,
+        leaving: impl IntoIterator<Item = &'a Listener>,
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> io::Result<Listener> {
+        let same = |other: &&Listener| other.addr.port() == addr.port() && other.addr != addr;
+        let others: Vec<&Listener> = leaving.into_iter().filter(same).collect();
+        if others.is_empty() {
+            return Listener::bind(addr, events).await;
+        }
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        let reuse = |on| {
+            let mut all = others.iter().map(|other| SockRef::from(&other.listener));
+            all.try_for_each(|other| other.set_reuse_port(on))?;
+            socket.set_reuse_port(on)
+        };
+        reuse(true)?;
+        let bound = socket.bind(&addr.into()).and_then(|()| socket.listen(BACKLOG));
+        // Nobody else may listen beside them.
+        reuse(false)?;
+        bound?;
+        socket.set_nonblocking(true)?;
+        Self::on(TcpListener::try_from(std::net::TcpListener::from(socket))?, events)
     }
 
     /// Where it listens.
@@ -56,6 +89,11 @@ impl Listener {
     /// Lets callers wait while the process has no more file descriptors left than this. A quarter
     /// of all is the most that it keeps. As long as none is said it takes all there are.
     pub fn keep_spare(&mut self, files: u64) {
+        self.spare = Rc::new(Cell::new(files));
+    }
+
+    /// The same, by a number that others may change.
+    pub(crate) fn share_spare(&mut self, files: Rc<Cell<u64>>) {
         self.spare = files;
     }
 
@@ -65,7 +103,7 @@ impl Listener {
     }
 
     async fn accept_once(&self) -> io::Result<(TcpPipe, SocketAddr)> {
-        descriptors::ensure_spare(self.spare)?;
+        descriptors::ensure_spare(self.spare.get())?;
         let (socket, from) = self.listener.accept().await?;
         // This fails if the caller has gone already.
         let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;

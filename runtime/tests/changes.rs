@@ -1,0 +1,142 @@
+//! A server and a client whose settings change while flows are open.
+
+mod common;
+
+use common::*;
+use smol::future::zip;
+use std::net::TcpStream;
+use std::time::Duration;
+use striper_core::{Reason, Refusal};
+use striper_runtime::local::{Client, ServerOptions};
+use striper_runtime::{
+    Cut, DialError, Event, Flow, FlowEnd, Listener, OpenError, PipeExt, StripeRefusal, Target,
+    memory_pipe,
+};
+
+async fn open(client: &Client, server: &striper_runtime::local::Server) -> (Flow, Flow) {
+    let answer = async { server.accept().await.into_flow() };
+    let (near, far) = zip(client.open(Target::Default), answer).await;
+    (near.unwrap(), far)
+}
+
+async fn exchange((near, far): &mut (Flow, Flow)) {
+    near.send(b"question").await.unwrap();
+    assert_eq!(far.recv().await.unwrap(), striper_runtime::Received::Chunk("question".into()));
+    far.send(b"answer").await.unwrap();
+    assert_eq!(near.recv().await.unwrap(), striper_runtime::Received::Chunk("answer".into()));
+}
+
+#[test]
+fn a_server_that_moves_keeps_its_stripes_and_takes_new_ones_at_the_new_port() {
+    run(|ex| async move {
+        let log = Log::default();
+        let server = start_server(&ex, &log).await;
+        let (before, first) = (server.local_addr(), start_client(&ex, server.local_addr(), &log));
+        let mut flow = open(&first, &server).await;
+        let port = server.port().unwrap();
+        let all = (std::net::Ipv4Addr::UNSPECIFIED, before.port()).into();
+        let beside = Listener::bind_beside(all, [&*port], None).await.unwrap();
+        assert!(Listener::bind(before, None).await.is_err(), "nobody else may listen beside them");
+        drop(port);
+        server.move_to(beside);
+        assert_eq!(server.local_addr(), all);
+        let second = start_client(&ex, before, &log);
+        exchange(&mut open(&second, &server).await).await;
+        server.move_to(Listener::bind(any_port(), None).await.unwrap());
+        let third = start_client(&ex, server.local_addr(), &log);
+        exchange(&mut open(&third, &server).await).await;
+        exchange(&mut flow).await;
+        assert!(TcpStream::connect(before).is_err(), "the first port is closed");
+    });
+}
+
+#[test]
+fn a_port_beside_others_fails_for_a_program_that_listens_there() {
+    run(|_| async move {
+        let listener = Listener::bind(any_port(), None).await.unwrap();
+        let taken = std::net::SocketAddr::from(([127, 0, 0, 2], listener.local_addr().port()));
+        let other = std::net::TcpListener::bind(taken).unwrap();
+        let all = (std::net::Ipv4Addr::UNSPECIFIED, taken.port()).into();
+        assert!(Listener::bind_beside(all, [&listener], None).await.is_err());
+        drop(other);
+        assert!(Listener::bind_beside(all, [&listener], None).await.is_ok());
+    });
+}
+
+#[test]
+fn limits_that_change_hold_for_sessions_and_stripes_that_begin_later() {
+    run(|ex| async move {
+        let log = Log::default();
+        let server = start_server(&ex, &log).await;
+        let client = start_client(&ex, server.local_addr(), &log);
+        let mut flow = open(&client, &server).await;
+        let ServerOptions { session, mut limits, .. } = ServerOptions::default();
+        limits.sessions = 1;
+        server.set_limits(session, limits.clone()).unwrap();
+        let other = start_client(&ex, server.local_addr(), &log);
+        let refused = OpenError::Unreachable(DialError::Refusal(Refusal::TooMany));
+        assert_eq!(other.open(Target::Default).await.err(), Some(refused));
+        let is_told = |event: &Event| {
+            let too_many = StripeRefusal::Refused(Refusal::TooMany);
+            matches!(event, Event::StripeRefused { error, .. } if *error == too_many)
+        };
+        assert!(log.count(is_told) > 0);
+        limits.sessions = 2;
+        server.set_limits(session, limits.clone()).unwrap();
+        let mut second = loop {
+            match other.open(Target::Default).await {
+                Ok(near) => break (near, server.accept().await.into_flow()),
+                Err(_) => smol::future::yield_now().await,
+            }
+        };
+        exchange(&mut second).await;
+        exchange(&mut flow).await;
+        limits.handshake_time = Duration::ZERO;
+        assert!(server.set_limits(session, limits).is_err());
+    });
+}
+
+#[test]
+fn a_flow_that_is_cut_is_reset_on_both_sides_and_others_go_on() {
+    run(|ex| async move {
+        let log = Log::default();
+        let server = start_server(&ex, &log).await;
+        let client = start_client(&ex, server.local_addr(), &log);
+        let mut other = open(&client, &server).await;
+        let (inner, mut outer) = memory_pipe();
+        let carried = async {
+            let (local, mut program) = memory_pipe();
+            let report = client.carry(Target::Default, Box::new(local)).await;
+            assert!(program.recv().await.is_err());
+            report
+        };
+        let cut = async {
+            let incoming = server.accept().await;
+            let handle = incoming.handle();
+            let cut = async {
+                exchange(&mut other).await;
+                handle.cut(Cut::Denied);
+            };
+            let (report, ()) = zip(incoming.carry(Box::new(inner)), cut).await;
+            handle.cut(Cut::Denied);
+            assert!(outer.recv().await.is_err());
+            report
+        };
+        let (there, here) = zip(carried, cut).await;
+        assert_eq!(here.end, FlowEnd::Cut(Cut::Denied));
+        assert_eq!(there.end, FlowEnd::Reset(Reason::NotAllowed));
+        exchange(&mut other).await;
+    });
+}
+
+#[test]
+fn a_flow_waits_for_a_session_as_long_as_was_said_last() {
+    run(|ex| async move {
+        // It takes connections and says nothing.
+        let silent = Listener::bind(any_port(), None).await.unwrap();
+        let client = start_client(&ex, silent.local_addr(), &Log::default());
+        assert!(client.set_connect_timeout(Duration::ZERO).is_err());
+        client.set_connect_timeout(Duration::from_millis(1)).unwrap();
+        assert_eq!(client.open(Target::Default).await.err(), Some(OpenError::TimedOut));
+    });
+}
