@@ -186,6 +186,13 @@ impl Client {
         }
     }
 
+    /// From now on a flow waits so long for a first stripe.
+    pub fn set_connect_timeout(&self, limit: Duration) -> Result<(), SettingsError> {
+        settings::time("connect_timeout", limit)?;
+        self.pump.borrow_mut().set_connect_timeout(limit);
+        Ok(())
+    }
+
     /// As [`Client::open`](crate::Client::open).
     pub async fn open(&self, opening: impl Into<Opening>) -> Result<Flow, OpenError> {
         let (inner, outer) = memory_pipe();

@@ -8,7 +8,7 @@ use crate::handover::{Receiver, Sender, oneshot};
 use crate::listening::Listening;
 use crate::pipe::memory::memory_pipe;
 use crate::pipe::{Peer, PeerName, Pipe, PipeExt, PublicKey};
-use crate::report::FlowReport;
+use crate::report::{Cut, FlowReport};
 use crate::target::{Opening, Target};
 use std::cell::RefCell;
 use std::io;
@@ -44,6 +44,11 @@ impl Incoming {
     /// Waits until the client no longer wants it, or has gone. Its target need not be dialled then.
     pub async fn unwanted(&mut self) {
         (&mut self.unwanted).await;
+    }
+
+    /// Names the flow, so that it can be ended later.
+    pub fn handle(&self) -> FlowHandle {
+        FlowHandle { pump: self.pump.clone(), flow: self.flow }
     }
 
     /// Whether the process has a file descriptor to spare for its target. When these become few,
@@ -132,6 +137,21 @@ impl Incoming {
             && let Some(pump) = self.pump.upgrade()
         {
             pump.borrow_mut().refuse(self.flow, reason);
+        }
+    }
+}
+
+/// The name of a flow that the other side has opened. It keeps nothing alive.
+pub struct FlowHandle {
+    pump: Weak<RefCell<Pump>>,
+    flow: FlowId,
+}
+
+impl FlowHandle {
+    /// Resets the flow on both sides, if it is carried. Its report says that it was `cut`.
+    pub fn cut(&self, cut: Cut) {
+        if let Some(pump) = self.pump.upgrade() {
+            pump.borrow_mut().cut_flow(self.flow, cut);
         }
     }
 }

@@ -74,7 +74,7 @@ pub mod ways;
 /// your choice, so that all of it runs in virtual time as well.
 pub mod local {
     pub use crate::client::{Client, ClientOptions, Requested};
-    pub use crate::incoming::Incoming;
+    pub use crate::incoming::{FlowHandle, Incoming};
     pub use crate::listening::Listening;
     pub use crate::ports::Spawn;
     pub use crate::remote_listener::RemoteListener;

@@ -298,6 +298,8 @@ pub enum Cut {
     Closed,
     /// The key of the other side is no longer accepted.
     Revoked,
+    /// No rule of this side allows its target any more.
+    Denied,
     /// Client: the server does not know the session any more.
     Forgotten,
     /// Another reason.
@@ -310,6 +312,7 @@ impl fmt::Display for Cut {
             Cut::Stopped => f.write_str("this side has stopped"),
             Cut::Closed => f.write_str("this side was told to close it"),
             Cut::Revoked => f.write_str("the other side's key is no longer accepted"),
+            Cut::Denied => f.write_str("the rules no longer allow its target"),
             Cut::Forgotten => f.write_str("the server has been restarted"),
             Cut::Ended(EndReason::PeerClosed) => f.write_str("the other side ended the session"),
             Cut::Ended(reason) => write!(f, "session lost: {reason}"),

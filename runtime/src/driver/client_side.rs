@@ -91,6 +91,10 @@ impl ClientSide {
             if same { (None, Some(tls)) } else { (Some(tls), self.tls.take()) };
     }
 
+    pub(crate) fn set_connect_timeout(&mut self, limit: Duration) {
+        self.connect_timeout = limit;
+    }
+
     pub(crate) fn has_new_keys(&self) -> bool {
         self.next_tls.is_some()
     }

@@ -4,6 +4,7 @@
 //! they need no mailbox. The parts own what they change; the pump decides which of them hears of
 //! what, in which order. Its turns say when.
 
+mod change;
 mod requests;
 
 use super::agenda::Kind;
@@ -25,7 +26,6 @@ use crate::record::Traces;
 use crate::report::{Cut, Event, FlowEnd, OpenError};
 use crate::routes::Routes;
 use crate::target::Opening;
-use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -267,12 +267,6 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Ends the session at once, because the key of the other side is no longer accepted.
-    pub(crate) fn end_revoked(&mut self) {
-        self.life.revoked = true;
-        self.abort();
-    }
-
     fn abort(&mut self) {
         self.base.engine.defer(Input::Abort);
         self.base.agenda.wake();
@@ -295,18 +289,6 @@ impl Pump {
 
     pub(crate) fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
         self.life.notify_ready(waiter, !self.stripes.is_empty());
-    }
-
-    /// Client: what stripes need from the next session on. That begins when the present one carries
-    /// nothing, and at once if not all of its stripes lead to somebody who `is_accepted`.
-    pub(crate) fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
-        if let Some(client) = &mut self.client {
-            client.set_tls(tls);
-        }
-        if !self.stripes.all_lead_to(is_accepted) {
-            self.end_revoked();
-        }
-        self.base.agenda.wake();
     }
 
     /// Opens a flow. A client's waits for a session if there is none.

@@ -7,6 +7,7 @@ use std::fmt;
 const MAX_PART: usize = 255;
 
 /// User names and passwords. Only digests of them are kept.
+#[derive(PartialEq, Eq)]
 pub struct Users {
     /// The SHA-256 of the credentials of each, in the form of RFC 7617.
     digests: Vec<[u8; 32]>,
