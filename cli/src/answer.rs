@@ -1,6 +1,7 @@
 //! Answers a flow that the other side has opened: connects it to its target, or says why not.
 
 use crate::events::{self, Named};
+use crate::granted::Kept;
 use crate::reach::{Reached, Unreached};
 use crate::service::Entry;
 use smol::future::or;
@@ -25,8 +26,9 @@ pub(crate) fn answer(
     let told = asked.told.clone();
     let begun = Box::pin(begin(asked, dial));
     async move {
-        let Some((incoming, pipe, named)) = begun.await else { return };
+        let Some((incoming, pipe, named, kept)) = begun.await else { return };
         let report = incoming.carry(pipe).await;
+        drop(kept);
         told.ended(&named, &report);
         drop(entry);
     }
@@ -37,7 +39,7 @@ pub(crate) fn answer(
 async fn begin(
     Asked { told, mut incoming, named }: Asked,
     dial: impl Future<Output = Result<Reached, Unreached>>,
-) -> Option<(Incoming, Box<dyn Pipe>, Named)> {
+) -> Option<(Incoming, Box<dyn Pipe>, Named, Option<Kept>)> {
     let dialled = match incoming.ensure_room() {
         Ok(()) => {
             let gone = async {
@@ -69,7 +71,10 @@ async fn begin(
         }
     }
     match dialled? {
-        Ok(Reached { pipe, .. }) => Some((incoming, pipe, named)),
+        Ok(Reached { pipe, grant, .. }) => {
+            let kept = grant.map(|grant| grant.keep(incoming.handle()));
+            Some((incoming, pipe, named, kept))
+        }
         Err(why) => {
             incoming.refuse(why.reason());
             None

@@ -1,17 +1,22 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
-use crate::args::{KeyOptions, Options, Way};
+mod changes;
+
+use crate::args::{Command, Invocation, Options, Way};
 use crate::control::{Proxy, Subject};
 use crate::events::{EventLog, Tally};
 use crate::failure::{Failure, code};
+use crate::keys::Reading;
 use crate::log::Log;
 use crate::lookups::Lookups;
+use crate::reload::Reload;
 use crate::service::{self, Connections};
-use crate::signals::{self, Stop};
+use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
-use crate::ways::{Door, Inside, ProxyUsers, stdio};
+use crate::ways::{Door, Doors, Inside, Opened, ProxyUsers, Terms, stdio};
 use crate::{congestion, control, events, http_status, key_log, keys, live, units};
+use changes::Changing;
 use std::time::Duration;
 use striper_runtime::keys::Keys;
 use striper_runtime::local::{Client, ClientOptions, Executor};
@@ -28,42 +33,37 @@ pub(crate) async fn run(
     let (users, keys, congestion) = prepare(log, options, ways, servers)?;
     let event_log = EventLog::new(log, events::LINES);
     let events = event_log.listener();
-    let mut doors = Vec::new();
-    for way in ways {
-        doors.extend(Door::open(way, users.as_ref(), &events, options.connect_timeout).await?);
-    }
+    let opened = Opened::open(ways, Vec::new(), &events).await?;
     let page = http_status::listen(options.http_status, &events).await?;
     let name = congestion::name(&congestion, log);
     let socket = control::Socket::bind(&options.control, Role::Client, log)?;
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
     let tracing = Tracing::new(options)?;
-    let listening = doors.iter().map(Door::address).collect();
+    let listening = opened.doors().map(Door::address).collect();
     let described = options.keys.describe(keys.as_ref());
+    let reading = Reading::new(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
     client_options.key_log.clone_from(&key_log);
     client_options.traces = tracing.traces();
     client_options.congestion = congestion;
-    client_options.listens = ways.iter().any(|way| matches!(way, Way::Remote { .. }));
-    let client = Client::start(ex, client_options, Some(events));
+    // A file may get such a way later.
+    let may_listen = ways.iter().any(|way| matches!(way, Way::Remote { .. }));
+    client_options.listens = may_listen || options.file.is_some();
+    let client = Client::start(ex, client_options, Some(events.clone()));
     let client = client.map_err(|error| Failure::setting(&error))?;
-    announce(log, options, &doors, servers, [name, described]);
+    announce(log, options, &opened, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
     let stdio = ways.iter().find_map(|way| match way {
         Way::Stdio { target } => Some(target),
         _ => None,
     });
-    if stdio.is_some() {
-        stop.on_hangup();
-    } else {
-        stop.on_reread(signals::at_once(reread(log, &options.keys, &client, users)));
-    }
     let connections = Connections::default();
     // With -W the terminal is another program's.
     let _status = stdio.is_none().then(|| {
         let (client, connections) = (client.clone(), connections.clone());
-        live::show(ex, log, options, live::of_stripes(move || client.status(), connections))
+        live::show(ex, log, live::of_stripes(move || client.status(), connections))
     });
     let told = event_log.connections(events::LINES);
     let counted = (&connections, event_log.tally());
@@ -72,16 +72,43 @@ pub(crate) async fn run(
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
     let _control = socket.map(|socket| socket.serve(ex, subject));
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
-    let proxies = options.accept_proxy_protocol.as_slice().into();
+    let proxies = options.accept_proxy_protocol.clone();
+    let terms = Terms::new(users, proxies, options.connect_timeout);
     let lookups = Lookups::new(ex);
-    let inside = Inside { ex: ex.clone(), told, client, connections, lookups, proxies };
+    let inside = Inside { ex: ex.clone(), told, client, connections, lookups, terms };
     let code = match stdio {
-        Some(target) => carry_stdio(log, &mut stop, &inside.client, target).await?,
-        None => serve(log, &mut stop, options, doors, inside).await,
+        Some(target) => {
+            stop.on_hangup();
+            carry_stdio(log, &mut stop, &inside.client, target).await?
+        }
+        None => {
+            let doors = Doors::new(inside.clone(), events);
+            doors.attend(opened);
+            let (client, terms) = (inside.client.clone(), inside.terms.clone());
+            let changing = Changing { client, doors: doors.clone(), terms, keys: reading };
+            let command = Command::Client { ways: ways.to_vec(), servers: servers.to_vec() };
+            let now = Invocation { command, options: options.clone() };
+            stop.on_reread(Reload::new(log, now, &inside.connections, changing).hook());
+            serve(log, &mut stop, options, &doors, inside).await
+        }
     };
     key_log::finish(log, key_log.as_deref());
     tracing.finish(log);
     Ok(code)
+}
+
+/// Reads and checks what a start needs, but touches nothing.
+pub(crate) fn prepare(
+    log: &Log,
+    options: &Options,
+    ways: &[Way],
+    servers: &[HostPort],
+) -> Result<(Option<ProxyUsers>, Option<Keys>, CongestionChoice), Failure> {
+    if ways.iter().any(Way::names_targets) {
+        keys::ensure_key(&options.keys, servers)?;
+    }
+    let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
+    Ok((users, options.keys.begin(log)?, congestion::begin(options.congestion.as_deref())?))
 }
 
 /// The state, for those who ask.
@@ -120,39 +147,12 @@ pub(crate) fn prepare(
     Ok((users, options.keys.begin(log)?, congestion::begin(options.congestion.as_deref())?))
 }
 
-/// Reads keys and users again. The log says so if there are neither.
-fn reread(
-    log: &Log,
-    options: &KeyOptions,
-    client: &Client,
-    users: Option<ProxyUsers>,
-) -> impl Fn() -> Result<String, Failure> + use<> {
-    let (log, options, client) = (log.clone(), options.clone(), client.clone());
-    move || {
-        let mut done = Vec::new();
-        if !options.files.is_empty() || users.is_none() {
-            done.push(keys::reread(&log, &options, |keys| client.set_keys(keys)));
-        }
-        done.extend(users.as_ref().map(|users| users.reread(&log)));
-        let done: Result<Vec<String>, Failure> = done.into_iter().collect();
-        done.map(|done| done.join("; "))
-    }
-}
-
 /// Runs until a signal.
-async fn serve(
-    log: &Log,
-    stop: &mut Stop,
-    options: &Options,
-    doors: Vec<Door>,
-    inside: Inside,
-) -> u8 {
-    let attend = |door: Door| inside.ex.spawn(door.attend(inside.clone()));
-    let tasks: Vec<_> = doors.into_iter().map(attend).collect();
+async fn serve(log: &Log, stop: &mut Stop, options: &Options, doors: &Doors, inside: Inside) -> u8 {
+    let closing = doors.closing();
     let accepting = async move {
-        for task in tasks {
-            task.await;
-        }
+        let _closing = closing;
+        std::future::pending().await
     };
     let end = async |drain| {
         inside.client.shutdown(drain).await;
@@ -200,16 +200,16 @@ pub(crate) fn client_options(options: &Options, servers: &[HostPort]) -> ClientO
 fn announce(
     log: &Log,
     options: &Options,
-    doors: &[Door],
+    opened: &Opened,
     servers: &[HostPort],
     [congestion, key]: [String; 2],
 ) {
     let list = |addresses: Vec<String>| addresses.join(", ");
-    let here = list(doors.iter().map(Door::place).collect());
+    let here = list(opened.doors().map(Door::place).collect());
     let there = list(servers.iter().map(HostPort::to_string).collect());
     let stripes = units::count(options.stripes, "stripe");
     let fields = [
-        ("listen", list(doors.iter().map(Door::address).collect()).into()),
+        ("listen", list(opened.doors().map(Door::address).collect()).into()),
         ("stripes", options.stripes.into()),
         ("peer", there.clone().into()),
         ("congestion", congestion.clone().into()),
@@ -217,7 +217,11 @@ fn announce(
     ];
     let here = if here.is_empty() { here } else { format!("listening on {here}, ") };
     log.info("ready", format!("ready: {here}{stripes} to {there} ({congestion}, {key})"), &fields);
-    for address in doors.iter().filter_map(Door::public) {
+    warn_of_public(log, opened.doors());
+}
+
+fn warn_of_public<'a>(log: &Log, doors: impl Iterator<Item = &'a Door>) {
+    for address in doors.filter_map(Door::public) {
         let text = format!(
             "any machine that can reach {address} can reach the server's targets; listen on a \
              bare port to keep it to this machine"

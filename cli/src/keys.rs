@@ -3,12 +3,14 @@
 use crate::args::{KeyOptions, did_you_mean};
 use crate::excerpt::excerpt;
 use crate::failure::{Failure, printable, shell_word};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::{events, files, output, units};
+use std::cell::RefCell;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use striper_runtime::keys::{
     FileUse, Key, KeyError, KeyKind, Keys, PeerName, keywords, peer_name, read_key, read_peers,
     write_key,
@@ -100,30 +102,63 @@ pub(crate) fn reread(
     options: &KeyOptions,
     set: impl Fn(&Keys),
 ) -> Result<String, Failure> {
-    match options.read() {
+    let (level, text) = match options.read() {
         Ok(Some(keys)) => {
             options.warn_of_own(log, &keys);
             set(&keys);
-            if keys.ensure_somebody().is_err() {
-                let text = "keys read again: no peer is accepted any more";
-                log.warn("keys_read", text, &[]);
-                return Ok(text.to_owned());
+            match keys.ensure_somebody() {
+                Ok(()) => {
+                    (Level::Info, format!("keys read again: {}", options.describe(Some(&keys))))
+                }
+                Err(_) => (Level::Warn, "keys read again: no peer is accepted any more".to_owned()),
             }
-            let text = format!("keys read again: {}", options.describe(Some(&keys)));
-            log.info("keys_read", &text, &[]);
-            Ok(text)
         }
-        Ok(None) => {
-            let text = "nothing to read again: there are no keys";
-            log.info("keys_read", text, &[]);
-            Ok(text.to_owned())
-        }
+        Ok(None) => (Level::Info, "nothing to read again: there are no keys".to_owned()),
         Err(failure) => {
             let text = format!("the keys are not read again, and the earlier ones stay: {failure}");
             log.warn("keys_not_read", text, failure.excerpt_field().as_slice());
             log.below(failure.excerpt.as_deref());
-            Err(failure)
+            return Err(failure);
         }
+    };
+    log.say(level, "keys_read", &text, &[]);
+    Ok(text)
+}
+
+/// The keys of now. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Reading(Rc<RefCell<Option<Keys>>>);
+
+/// Keys that were read again, and not yet taken.
+pub(crate) struct Read {
+    pub keys: Option<Keys>,
+    /// The news about them, in words.
+    pub news: Option<String>,
+    pub level: Level,
+}
+
+impl Reading {
+    pub(crate) fn new(keys: Option<&Keys>) -> Reading {
+        Reading(Rc::new(RefCell::new(keys.cloned())))
+    }
+
+    /// Reads the files. A list without a peer is allowed: it shuts all of them out.
+    pub(crate) fn read(&self, log: &Log, options: &KeyOptions) -> Result<Read, Failure> {
+        let keys = options.read()?;
+        let is_new = *self.0.borrow() != keys;
+        let Some(of) = keys.as_ref().filter(|_| is_new) else {
+            return Ok(Read { keys, news: None, level: Level::Info });
+        };
+        options.warn_of_own(log, of);
+        let (news, level) = match of.ensure_somebody() {
+            Ok(()) => (format!("keys ({})", options.describe(Some(of))), Level::Info),
+            Err(_) => ("keys (no peer is accepted any more)".to_owned(), Level::Warn),
+        };
+        Ok(Read { keys, news: Some(news), level })
+    }
+
+    pub(crate) fn keep(&self, keys: Option<Keys>) {
+        *self.0.borrow_mut() = keys;
     }
 }
 

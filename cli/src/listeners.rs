@@ -169,8 +169,9 @@ impl Listeners {
         }
     }
 
-    /// The rules have been read again: closes what they do not allow any more.
+    /// The rules have changed: ends what they do not allow any more.
     pub(crate) fn recheck(&self) {
+        self.reach.granted.recheck(&self.reach.policy);
         let mut known = self.open.0.known.borrow_mut();
         let is_denied =
             |(here, known): &(&SocketAddr, &Known)| !self.may_listen(**here, &known.client);

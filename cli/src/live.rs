@@ -1,8 +1,7 @@
 //! Updates the status line of a program that runs on a terminal.
 
-use crate::args::Options;
 use crate::clock;
-use crate::log::{self, Log, LogFormat, Verbosity};
+use crate::log::{self, Log};
 use crate::service::Connections;
 use crate::status::{self, Stripe, View};
 use std::collections::HashMap;
@@ -31,18 +30,16 @@ impl Drop for Shown {
 pub(crate) fn show(
     ex: &Executor,
     log: &Log,
-    options: &Options,
     mut line: impl FnMut(usize) -> String + 'static,
 ) -> Shown {
-    let wanted = log::on_terminal()
-        && options.log == LogFormat::Human
-        && options.verbosity != Verbosity::Quiet;
     let drawer = log.clone();
-    let task = wanted.then(|| {
+    let task = log::on_terminal().then(|| {
         ex.spawn(async move {
             loop {
                 smol::Timer::after(PERIOD).await;
-                drawer.set_status(&line(columns()));
+                // Level and format may change.
+                let wanted = drawer.takes_status();
+                drawer.set_status(&if wanted { line(columns()) } else { String::new() });
             }
         })
     });

@@ -8,9 +8,12 @@ mod documented;
 mod writer;
 
 use crate::{clock, units};
+use std::cell::Cell;
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use writer::Writer;
 
@@ -78,14 +81,20 @@ impl From<&str> for Value {
     }
 }
 
-/// The log. Clones share the terminal.
+/// The log. Clones share the terminal, the level and the format.
 #[derive(Clone)]
 pub(crate) struct Log {
-    least: Level,
-    format: LogFormat,
-    colour: bool,
+    quiet: bool,
     timed: bool,
-    writer: Rc<Writer>,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    least: Cell<Level>,
+    /// The writer's thread reads it.
+    is_json: Arc<AtomicBool>,
+    colour: bool,
+    writer: Writer,
 }
 
 /// Whether stderr is a terminal that understands control sequences.
@@ -106,17 +115,36 @@ impl Log {
         colour: bool,
         sink: Box<dyn Write + Send>,
     ) -> Self {
-        let least = match verbosity {
-            Verbosity::Quiet => Level::Warn,
-            Verbosity::Normal => Level::Info,
-            Verbosity::Verbose => Level::Debug,
-        };
-        let lost = move |count| lost_line(clock::time_of_day(), format, colour, count);
-        Log { least, format, colour, timed: true, writer: Rc::new(Writer::start(sink, lost)) }
+        let is_json = Arc::new(AtomicBool::new(format == LogFormat::Json));
+        let of_writer = is_json.clone();
+        let lost =
+            move |count| lost_line(clock::time_of_day(), format_of(&of_writer), colour, count);
+        let (writer, least) = (Writer::start(sink, lost), Cell::new(least(verbosity)));
+        let shared = Rc::new(Shared { least, is_json, colour, writer });
+        Log { quiet: false, timed: true, shared }
     }
 
     pub(crate) fn quiet(&self) -> Self {
-        Log { least: Level::Warn, ..self.clone() }
+        Log { quiet: true, ..self.clone() }
+    }
+
+    /// Changes the level of all clones, but not that of quiet twins.
+    pub(crate) fn set_verbosity(&self, verbosity: Verbosity) {
+        self.shared.least.set(least(verbosity));
+    }
+
+    /// Changes the format of all clones.
+    pub(crate) fn set_format(&self, format: LogFormat) {
+        self.shared.is_json.store(format == LogFormat::Json, Ordering::Relaxed);
+    }
+
+    fn format(&self) -> LogFormat {
+        format_of(&self.shared.is_json)
+    }
+
+    /// Whether a status line fits below the log: a person reads it, and wants more than warnings.
+    pub(crate) fn takes_status(&self) -> bool {
+        self.format() == LogFormat::Human && self.shows(Level::Info)
     }
 
     /// The same log without times, for a command that a person waits for.
@@ -126,7 +154,7 @@ impl Log {
 
     /// Whether lines of this level are printed: spares the making of those that are not.
     pub(crate) fn shows(&self, level: Level) -> bool {
-        level >= self.least
+        level >= self.shared.least.get() && (level >= Level::Warn || !self.quiet)
     }
 
     /// Prints a line. Programs read `event` and `fields`, which docs/LOG.md lists. A person reads
@@ -145,16 +173,17 @@ impl Log {
         }
         let text = text.to_string();
         let now = clock::time_of_day();
-        self.writer.line(&match self.format {
-            LogFormat::Human => human_line(self.timed.then_some(now), level, &text, self.colour),
+        let colour = self.shared.colour;
+        self.shared.writer.line(&match self.format() {
+            LogFormat::Human => human_line(self.timed.then_some(now), level, &text, colour),
             LogFormat::Json => json_line(now, level, event, &text, fields),
         });
     }
 
     /// Prints lines below the last one, for a person alone. They must be printable.
     pub(crate) fn below(&self, lines: Option<&str>) {
-        if let (LogFormat::Human, Some(lines)) = (self.format, lines) {
-            self.writer.line(&format!("{lines}\n"));
+        if let (LogFormat::Human, Some(lines)) = (self.format(), lines) {
+            self.shared.writer.line(&format!("{lines}\n"));
         }
     }
 
@@ -176,18 +205,30 @@ impl Log {
 
     /// Shows this line below all others; an empty line removes it. Draws only changes.
     pub(crate) fn set_status(&self, line: &str) {
-        self.writer.set_status(line);
+        self.shared.writer.set_status(line);
     }
 
     /// Draws the status line again, after another program has written over it.
     pub(crate) fn redraw_status(&self) {
-        self.writer.redraw_status();
+        self.shared.writer.redraw_status();
     }
 
     /// Waits until all lines are written, but not for a reader that has stopped.
     pub(crate) fn flush(&self) {
-        self.writer.flush(PATIENCE);
+        self.shared.writer.flush(PATIENCE);
     }
+}
+
+fn least(verbosity: Verbosity) -> Level {
+    match verbosity {
+        Verbosity::Quiet => Level::Warn,
+        Verbosity::Normal => Level::Info,
+        Verbosity::Verbose => Level::Debug,
+    }
+}
+
+fn format_of(is_json: &AtomicBool) -> LogFormat {
+    if is_json.load(Ordering::Relaxed) { LogFormat::Json } else { LogFormat::Human }
 }
 
 /// The time that the end of the program waits for stderr to take the last lines.
@@ -403,6 +444,24 @@ mod tests {
         let written = paper.take(&log);
         let ends = written.lines().map(|line| line.rsplit(' ').next().unwrap());
         assert_eq!(ends.collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[test]
+    fn a_level_and_a_format_that_change_hold_for_all_clones_but_not_for_a_quiet_twin() {
+        let (log, paper) = Log::on_paper();
+        let (clone, quiet) = (log.clone(), log.quiet());
+        log.set_verbosity(Verbosity::Verbose);
+        clone.debug("x", "one", &[]);
+        quiet.info("x", "not this", &[]);
+        assert!(paper.take(&log).ends_with("debug one\n"));
+        assert!(clone.takes_status() && !quiet.takes_status());
+        log.set_format(LogFormat::Json);
+        clone.debug("x", "two", &[]);
+        assert!(paper.take(&log).contains("\"message\":\"two\""));
+        assert!(!clone.takes_status());
+        log.set_verbosity(Verbosity::Quiet);
+        clone.info("x", "not this", &[]);
+        assert_eq!(paper.take(&log), "");
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The targets that a server connects flows to: its own, and those that clients may name.
 
 use crate::clock;
+use crate::granted::{Grant, Granted};
 use crate::lookups::Lookups;
-use crate::policy::Policy;
+use crate::policy::{Policy, Question, is_own};
 use crate::service::within;
 use async_net::unix::UnixStream;
+use std::cell::RefCell;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::keys::PublicKey;
@@ -17,21 +20,30 @@ use striper_runtime::{
     Denied, DialError, HostPort, Opening, Pipe, PipeExt, StreamPipe, Target, dial_addresses,
 };
 
-/// The targets that a server may reach, and the time that this may take.
+/// The targets that a server may reach, and the open connections to them.
 pub(crate) struct Reach {
+    terms: RefCell<Rc<Terms>>,
+    pub policy: Policy,
+    pub granted: Granted,
+    lookups: Lookups,
+}
+
+/// The settings of connections to targets that begin now.
+pub(crate) struct Terms {
     /// The target of flows that name none.
     pub own: Option<HostPort>,
-    pub policy: Policy,
+    /// The time for a target to answer.
     pub limit: Duration,
-    pub lookups: Lookups,
     /// Connections to targets begin with a header of this version.
     pub proxy_protocol: Option<Version>,
 }
 
-/// A target that was reached, and the rule that allows it. The default target has none.
+/// A target that was reached, the rule that allows it, and what that has been asked. The default
+/// target has neither.
 pub(crate) struct Reached {
     pub pipe: Box<dyn Pipe>,
     pub rule: Option<String>,
+    pub grant: Option<Grant>,
 }
 
 /// Why a target was not reached.
@@ -76,9 +88,23 @@ impl Unreached {
 }
 
 impl Reach {
+    pub(crate) fn new(terms: Terms, policy: Policy, lookups: Lookups) -> Reach {
+        let terms = RefCell::new(Rc::new(terms));
+        Reach { terms, policy, granted: Granted::default(), lookups }
+    }
+
+    pub(crate) fn terms(&self) -> Rc<Terms> {
+        self.terms.borrow().clone()
+    }
+
+    /// Connections that begin from now on have these.
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        *self.terms.borrow_mut() = Rc::new(terms);
+    }
+
     /// The name of the target in the log.
     pub(crate) fn name(&self, target: &Target) -> String {
-        match (target, &self.own) {
+        match (target, &self.terms().own) {
             (Target::Default, Some(own)) => own.to_string(),
             (target, _) => target.to_string(),
         }
@@ -91,7 +117,7 @@ impl Reach {
             Ok(address) => is_own(address),
             Err(_) => own.host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
         };
-        self.own.as_ref().is_some_and(|own| own.port == here.port() && is_here(own))
+        self.terms().own.as_ref().is_some_and(|own| own.port == here.port() && is_here(own))
     }
 
     /// Connects to the target of a flow, and tells it whose connection that is.
@@ -100,14 +126,19 @@ impl Reach {
         opening: &Opening,
         client: Option<&PublicKey>,
     ) -> Result<Reached, Unreached> {
-        let mut reached = self.dial(&opening.target, client).await?;
-        if let Some(version) = self.proxy_protocol {
+        let terms = self.terms();
+        let mut reached = self.dial(&opening.target, client, &terms).await?;
+        if let Some(version) = terms.proxy_protocol {
             let header = proxy_protocol::write(version, opening.program);
-            let sent = within(self.limit, reached.pipe.send(&header)).await;
+            let sent = within(terms.limit, reached.pipe.send(&header)).await;
             let sent = sent.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
             sent.map_err(|error| Unreached::Dial(DialError::from(error)))?;
         }
-        Ok(reached)
+        match &reached.grant {
+            // The rules may have changed meanwhile.
+            Some(grant) if !grant.holds(&self.policy) => Err(Unreached::Denied(Denied::NoRule)),
+            _ => Ok(reached),
+        }
     }
 
     /// Connects to the target of a flow. The rules decide on the address that is then dialled, so a
@@ -117,39 +148,54 @@ impl Reach {
         &self,
         target: &Target,
         client: Option<&PublicKey>,
+        Terms { own, limit, .. }: &Terms,
     ) -> Result<Reached, Unreached> {
-        let asked = match (target, &self.own) {
+        let asked = match (target, own) {
             (Target::Default, Some(own)) => {
-                return dial_host(own, &self.lookups, client.copied(), self.limit).await;
+                return dial_host(own, &self.lookups, client.copied(), *limit).await;
             }
-            (Target::Unix(path), _) => return self.dial_unix(path, client).await,
+            (Target::Unix(path), _) => return self.dial_unix(path, client, *limit).await,
             (Target::Host(asked), _) => asked,
             _ => return Err(Unreached::NoTarget),
         };
         self.policy.of(client).may_resolve(asked).map_err(Unreached::Denied)?;
         let begun = clock::now();
-        let addresses = self.lookups.resolve(asked, client.copied(), self.limit).await;
+        let addresses = self.lookups.resolve(asked, client.copied(), *limit).await;
         let addresses = addresses.map_err(Unreached::Dial)?;
         let (allowed, rules) = self.allowed(asked, &addresses, client)?;
-        let left = self.limit.saturating_sub(clock::now().duration_since(begun));
+        let left = limit.saturating_sub(clock::now().duration_since(begun));
         let pipe = dial_addresses(allowed.clone(), left).await.map_err(Unreached::Dial)?;
         // A socket that was reset already has no address any more.
         let only = (allowed.len() == 1).then(|| allowed[0]);
-        let to = pipe.info().peer_addr().or(only).map(|to| to.ip());
-        let rule = allowed.iter().zip(rules).find(|(address, _)| Some(address.ip()) == to);
+        let to = pipe.info().peer_addr().or(only);
+        let is_this = |address: &SocketAddr| Some(address.ip()) == to.map(|to| to.ip());
+        let rule = allowed.iter().zip(rules).find(|(address, _)| is_this(address));
         let rule = rule.map(|(_, rule)| rule);
-        Ok(Reached { pipe: Box::new(pipe), rule })
+        let grant = Some(self.grant(target, to, client));
+        Ok(Reached { pipe: Box::new(pipe), rule, grant })
     }
 
     async fn dial_unix(
         &self,
         path: &str,
         client: Option<&PublicKey>,
+        limit: Duration,
     ) -> Result<Reached, Unreached> {
         let rules = self.policy.of(client);
         let rule = rules.check_unix(Path::new(path)).map_err(Unreached::Denied)?.to_string();
-        let pipe = dial_path(path, self.limit).await.map_err(Unreached::Dial)?;
-        Ok(Reached { pipe, rule: Some(rule) })
+        let pipe = dial_path(path, limit).await.map_err(Unreached::Dial)?;
+        let grant = Some(self.grant(&Target::Unix(path.to_owned()), None, client));
+        Ok(Reached { pipe, rule: Some(rule), grant })
+    }
+
+    fn grant(
+        &self,
+        target: &Target,
+        address: Option<SocketAddr>,
+        client: Option<&PublicKey>,
+    ) -> Grant {
+        let client = client.copied();
+        self.granted.grant(Question { client, target: target.clone(), address })
     }
 
     /// The addresses that are allowed, and the rule for each.
@@ -187,7 +233,7 @@ pub(crate) async fn dial_own(
         Target::Host(host) => dial_host(host, lookups, None, limit).await,
         Target::Unix(path) => {
             let pipe = dial_path(path, limit).await.map_err(Unreached::Dial)?;
-            Ok(Reached { pipe, rule: None })
+            Ok(Reached { pipe, rule: None, grant: None })
         }
         _ => Err(Unreached::NoTarget),
     }
@@ -203,33 +249,11 @@ async fn dial_host(
     let addresses = lookups.resolve(host, whose, limit).await.map_err(Unreached::Dial)?;
     let left = limit.saturating_sub(clock::now().duration_since(begun));
     let pipe = dial_addresses(addresses, left).await.map_err(Unreached::Dial)?;
-    Ok(Reached { pipe: Box::new(pipe), rule: None })
+    Ok(Reached { pipe: Box::new(pipe), rule: None, grant: None })
 }
 
 async fn dial_path(path: &str, limit: Duration) -> Result<Box<dyn Pipe>, DialError> {
     let connected = within(limit, UnixStream::connect(path)).await;
     let socket = connected.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))?;
     Ok(Box::new(StreamPipe::new(socket.clone(), socket)))
-}
-
-/// Whether an address is one of this machine: no other can be bound.
-fn is_own(address: IpAddr) -> bool {
-    let bound = UdpSocket::bind((address, 0));
-    !bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_addresses_of_this_machine_are_known() {
-        for (address, own) in [("127.0.0.1", true), ("192.0.2.1", false), ("2001:db8::1", false)] {
-            // Without IPv6 none of its addresses is ours, but the system's error is another one.
-            let has_v6 = UdpSocket::bind("[::1]:0").is_ok();
-            if has_v6 || !address.contains(':') {
-                assert_eq!(is_own(address.parse().unwrap()), own, "{address}");
-            }
-        }
-    }
 }

@@ -1,17 +1,23 @@
 //! `relay` and `datagram`: one connection in, one out, no stripes. Both are a bridge of two pipes;
 //! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
-use crate::args::{Framing, Options};
+mod changes;
+mod port;
+
+use crate::args::{Command, Framing, Invocation, Options};
 use crate::control::{Proxy, Subject};
 use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
 use crate::log::{Level, Log};
+use crate::reload::Reload;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
 use crate::trace::Tracing;
 use crate::{clock, control, http_status, live, state, units};
+use changes::Changing;
+use port::{Carrier, Port, Terms};
 use smol::channel::{self, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,8 +28,8 @@ use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::local::Executor;
 use striper_runtime::{
-    Break, BridgeReport, Cut, DatagramPipe, FlowEnd, HostPort, Leg, Legs, Limits, Listener, Passed,
-    Pipe, Status, TcpPipe, bridge_in, dial_tcp,
+    Break, BridgeReport, Cut, DatagramPipe, FlowEnd, HostPort, Leg, Legs, Passed, Pipe, Status,
+    TcpPipe, bridge_in, dial_tcp,
 };
 
 #[derive(Default)]
@@ -45,15 +51,13 @@ pub(crate) async fn run(
     let mut stop = Stop::listen(log)?;
     let event_log = EventLog::new(log, events::LINES);
     let events = event_log.listener();
-    let listener = Listener::bind(listen, Some(events.clone())).await;
-    let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
-    listener.keep_spare(Limits::default().spare_files);
+    let listener = port::bind(listen, None, &events).await?;
     let page = http_status::listen(options.http_status, &events).await?;
     let socket = control::Socket::bind(&options.control, Role::Relay, log)?;
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
-    let _status = live::show(ex, log, options, {
+    let _status = live::show(ex, log, {
         let (traffic, connections) = (traffic.clone(), connections.clone());
         move |columns| {
             let mut view = traffic.borrow().view();
@@ -74,23 +78,20 @@ pub(crate) async fn run(
     let _control = socket.map(|socket| socket.serve(ex, subject));
     // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
-    let begun = &connections;
     let last = told.clone();
-    // This owns the listener, so its end closes the port.
+    let carrier =
+        Carrier { ex: ex.clone(), told, closed, traffic, connections: connections.clone() };
+    let terms = Terms { target: target.clone(), framing, limit: options.connect_timeout };
+    let port = Port::new(carrier, terms, events);
+    port.move_to(listener).await;
+    let command = Command::Relay { listen, target: target.clone(), framing };
+    let now = Invocation { command, options: options.clone() };
+    let changing = Changing { port: port.clone() };
+    stop.on_reread(Reload::new(log, now, &connections, changing).hook());
+    let closing = port.closing();
     let accepting = async move {
-        loop {
-            let (pipe, from) = listener.accept().await;
-            let relay = Relay {
-                told: told.clone(),
-                target: target.clone(),
-                framing,
-                limit: options.connect_timeout,
-                closed: closed.clone(),
-                traffic: traffic.clone(),
-                entry: begun.begin(),
-            };
-            ex.spawn(relay.carry(pipe, from)).detach();
-        }
+        let _closing = closing;
+        std::future::pending().await
     };
     let end = async |drain| {
         service::within(drain, connections.idle()).await;
@@ -133,11 +134,16 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
         format!("ready: listening on {here}{near}, connecting to {target}{far}"),
         &fields,
     );
+    warn_of_public(log, here, target);
+}
+
+fn warn_of_public(log: &Log, here: SocketAddr, target: &HostPort) {
     if events::is_public(here.ip()) {
         let text = format!(
             "any machine that can reach {here} can reach {target}; listen on a bare port to keep \
              it to this machine"
         );
+        let fields = [("listen", here.to_string().into()), ("target", target.to_string().into())];
         log.warn("public", text, &fields);
     }
 }

@@ -1,20 +1,25 @@
 //! `-s`, the server: stripes in, plain TCP out.
 
+mod changes;
+
 use crate::answer::{Asked, answer};
-use crate::args::{KeyOptions, Options};
+use crate::args::{Command, Invocation, KeyOptions, Options};
 use crate::control::{Proxy, Subject};
 use crate::events::{self, EventLog, Named, Tally};
 use crate::failure::Failure;
+use crate::keys::Reading;
 use crate::listeners::{Listeners, Open};
 use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::policy::Policy;
-use crate::reach::Reach;
+use crate::reach::{Reach, Terms};
+use crate::reload::Reload;
 use crate::service::{self, Connections, Ends, Entry};
-use crate::signals::{self, Stop};
+use crate::signals::Stop;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
 use crate::{congestion, control, http_status, key_log, keys, live};
+use changes::Changing;
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -34,9 +39,10 @@ pub(crate) async fn run(
     let (keys, policy, congestion) = prepare(log, options, listen, target)?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
+    let reading = Reading::new(keys.as_ref());
     let event_log = EventLog::new(log, options.limits.log_lines);
     let events = event_log.listener();
-    let listener = bind(listen, &events, &congestion).await?;
+    let listener = bind(listen, None, &events, &congestion).await?;
     let page = http_status::listen(options.http_status, &events).await?;
     let socket = control::Socket::bind(&options.control, Role::Server, log)?;
     // Last: a start that fails must leave earlier files as they are.
@@ -46,16 +52,10 @@ pub(crate) async fn run(
     server_options.keys = keys;
     server_options.key_log.clone_from(&key_log);
     server_options.traces = tracing.traces();
-    server_options.congestion = congestion;
+    server_options.congestion = congestion.clone();
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
     let server = server.map_err(|error| Failure::setting(&error))?;
-    let reach = Reach {
-        own: target.cloned(),
-        policy,
-        limit: options.connect_timeout,
-        lookups: Lookups::new(ex),
-        proxy_protocol: options.proxy_protocol,
-    };
+    let reach = Reach::new(Terms::of(options, target), policy, Lookups::new(ex));
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     let connections = Connections::default();
     let told = event_log.connections(options.limits.log_lines);
@@ -69,13 +69,18 @@ pub(crate) async fn run(
     };
     let running = running(options, &server, &listeners, (event_log.tally(), &tracing));
     let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
-    stop.on_reread(signals::at_once(reread(log, &options.keys, &server, &listeners)));
+    let command = Command::Server { listen, target: target.cloned() };
+    let (of_listeners, of_server) = (listeners.clone(), server.clone());
+    let changing =
+        Changing { server: of_server, listeners: of_listeners, keys: reading, congestion };
+    let now = Invocation { command, options: options.clone() };
+    stop.on_reread(Reload::new(log, now, &connections, changing).hook());
     let proxy = Proxy::Server(server.clone());
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
     let _control = socket.map(|socket| socket.serve(ex, subject));
     let shown = server.clone();
     let line = live::of_stripes(move || shown.status(), connections.clone());
-    let _status = live::show(ex, log, options, line);
+    let _status = live::show(ex, log, line);
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
@@ -91,37 +96,18 @@ pub(crate) async fn run(
     Ok(code)
 }
 
+/// Listens, maybe beside a port that will be closed.
 async fn bind(
     listen: SocketAddr,
+    leaving: Option<&Listener>,
     events: &Rc<dyn Fn(Event)>,
     congestion: &CongestionChoice,
 ) -> Result<Listener, Failure> {
     let unbound = |error| Failure::bind(listen, &error);
-    let mut listener = Listener::bind(listen, Some(events.clone())).await.map_err(unbound)?;
+    let bound = Listener::bind_beside(listen, leaving, Some(events.clone())).await;
+    let mut listener = bound.map_err(unbound)?;
     listener.choose(congestion).map_err(unbound)?;
     Ok(listener)
-}
-
-/// The state, for those who ask.
-fn running(
-    options: &Options,
-    server: &Server,
-    listeners: &Listeners,
-    (tally, tracing): (Tally, &Tracing),
-) -> Running {
-    let reach = &listeners.reach;
-    let about = About {
-        role: Role::Server,
-        listening: vec![server.local_addr().to_string()],
-        targets: reach.own.iter().map(HostPort::to_string).collect(),
-        key: Some(options.keys.names()).filter(|names| !names.is_empty()),
-        memory_limit: Some(options.limits.engine.memory_limit),
-        ..About::default()
-    };
-    let (looked_at, listed) = (server.clone(), server.clone());
-    let count = move || (tally.now(), Vec::new());
-    Running::new(about, listeners.connections.clone(), move || looked_at.status(), count)
-        .with_sessions(tracing.clone(), move |most| listed.flows(most))
 }
 
 /// Reads and checks what a start needs, but touches nothing.
@@ -136,55 +122,30 @@ pub(crate) fn prepare(
     }
     let keys = options.keys.begin(log)?;
     let policy = Policy::new(options.rules.clone(), keys.as_ref());
-    ensure_targets(target, &policy, &options.keys)?;
+    policy.ensure_useful(target, &options.keys)?;
     Ok((keys, policy, congestion::begin(options.congestion.as_deref())?))
 }
 
-/// Reads keys and the rules beside them again.
-fn reread(
-    log: &Log,
-    options: &KeyOptions,
+/// The state, for those who ask.
+fn running(
+    options: &Options,
     server: &Server,
     listeners: &Listeners,
-) -> impl Fn() -> Result<String, Failure> + use<> {
-    let (log, options, server) = (log.clone(), options.clone(), server.clone());
-    let listeners = listeners.clone();
-    move || {
-        keys::reread(&log, &options, |keys| {
-            server.set_keys(keys.clone());
-            listeners.reach.policy.set(keys);
-            listeners.recheck();
-        })
-    }
-}
-
-/// The failure if nothing could be reached, or an option of the command line does nothing.
-fn ensure_targets(
-    target: Option<&HostPort>,
-    policy: &Policy,
-    keys: &KeyOptions,
-) -> Result<(), Failure> {
-    if let Some(option) = policy.idle_option() {
-        let cause = format!("{option} does nothing without --allow");
-        return Err(Failure::usage(cause, "add --allow RULE, or leave it out"));
-    }
-    if target.is_some() || policy.allows_some() || policy.allows_listeners() {
-        return Ok(());
-    }
-    let (list, or_list) = match &keys.peers {
-        Some(list) => {
-            let list = format!(", and no allow is in {}", list.display());
-            (list, ", or indented below a key in that file: allow RULE")
-        }
-        None => (String::new(), ""),
+    (tally, tracing): (Tally, &Tracing),
+) -> Running {
+    let reach = &listeners.reach;
+    let about = About {
+        role: Role::Server,
+        listening: vec![server.local_addr().to_string()],
+        targets: reach.terms().own.iter().map(HostPort::to_string).collect(),
+        key: Some(options.keys.names()).filter(|names| !names.is_empty()),
+        memory_limit: Some(options.limits.engine.memory_limit),
+        ..About::default()
     };
-    Err(Failure::usage(
-        format!("this server would reach nothing: it has no TARGET and no --allow{list}"),
-        format!(
-            "name a TARGET behind LISTEN, such as localhost:22, or let clients name theirs: \
-             --allow RULE{or_list}"
-        ),
-    ))
+    let (looked_at, listed) = (server.clone(), server.clone());
+    let count = move || (tally.now(), Vec::new());
+    Running::new(about, listeners.connections.clone(), move || looked_at.status(), count)
+        .with_sessions(tracing.clone(), move |most| listed.flows(most))
 }
 
 pub(crate) fn server_options(options: &Options) -> ServerOptions {
@@ -226,6 +187,28 @@ fn connect(
     })
 }
 
+/// The targets that clients may reach, in the log.
+fn targets(reach: &Reach) -> String {
+    let own = reach.terms().own.as_ref().map(HostPort::to_string);
+    let named = reach.policy.allows_some().then(|| "targets that clients name".to_owned());
+    own.into_iter().chain(named).collect::<Vec<_>>().join(" and ")
+}
+
+/// Warns if any machine can reach the targets.
+fn warn_of_public(log: &Log, options: &KeyOptions, here: SocketAddr, reach: &Reach) {
+    if !events::is_public(here.ip()) || !options.files.is_empty() || options.plain {
+        return;
+    }
+    let target = targets(reach);
+    let text = format!(
+        "there is no key: any machine that can reach {here} can reach {target}, and the stripes \
+         are not encrypted; {}",
+        keys::CURE
+    );
+    let fields = [("listen", here.to_string().into()), ("target", target.into())];
+    log.warn("no_key", text, &fields);
+}
+
 fn announce(
     log: &Log,
     options: &KeyOptions,
@@ -233,9 +216,7 @@ fn announce(
     reach: &Reach,
     [congestion, key]: [String; 2],
 ) {
-    let own = reach.own.as_ref().map(HostPort::to_string);
-    let named = reach.policy.allows_some().then(|| "targets that clients name".to_owned());
-    let target = own.into_iter().chain(named).collect::<Vec<_>>().join(" and ");
+    let target = targets(reach);
     let mut text = format!("ready: listening on {here} for stripes ({congestion}, {key})");
     if !target.is_empty() {
         text += &format!(", connecting to {target}");
@@ -250,16 +231,8 @@ fn announce(
         ("key", options.names().into()),
     ];
     log.info("ready", text, &fields);
-    if events::is_public(here.ip()) {
-        if options.files.is_empty() && !options.plain {
-            let text = format!(
-                "there is no key: any machine that can reach {here} can reach {target}, and the \
-                 stripes are not encrypted; {}",
-                keys::CURE
-            );
-            log.warn("no_key", text, &fields[..2]);
-        }
-    } else {
+    warn_of_public(log, options, here, reach);
+    if !events::is_public(here.ip()) {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(
             "only this machine can reach {here}; to let other machines in, name an address: {all} \

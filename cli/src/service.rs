@@ -23,6 +23,8 @@ pub(crate) struct Connections(Rc<Inner>);
 struct Inner {
     live: Cell<usize>,
     begun: Cell<u64>,
+    /// The time for open connections after a signal, if it has changed since the start.
+    drain: Cell<Option<Duration>>,
     deadline: Cell<Option<Instant>>,
     cut: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
@@ -76,6 +78,11 @@ impl Connections {
     /// How many have begun so far.
     pub(crate) fn begun(&self) -> u64 {
         self.0.begun.get()
+    }
+
+    /// Replaces `--drain-timeout`.
+    pub(crate) fn set_drain(&self, drain: Duration) {
+        self.0.drain.set(Some(drain));
     }
 
     /// The open connections may go on for this long.
@@ -137,7 +144,7 @@ pub(crate) async fn run(
         std::future::pending().await
     };
     let (signal, _) = smol::future::or(accepting, stop.next()).await;
-    let drain = options.drain_timeout;
+    let drain = connections.0.drain.get().unwrap_or(options.drain_timeout);
     connections.stop_within(drain);
     let live = connections.live();
     let grace = match live {

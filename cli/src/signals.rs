@@ -9,24 +9,22 @@ use async_signal::{Signal, Signals};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
 use smol::stream::StreamExt;
-use std::future::{Future, ready};
+use std::cell::RefCell;
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
 /// Reads keys and settings again. The result has been logged; an error has changed nothing.
 pub(crate) type Reread = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Failure>>>>>;
 
-/// A hook whose work takes no time.
-pub(crate) fn at_once(reread: impl Fn() -> Result<String, Failure> + 'static) -> Reread {
-    Rc::new(move || Box::pin(ready(reread())))
-}
+/// None: SIGHUP stops the program.
+type Hook = Rc<RefCell<Option<Reread>>>;
 
 pub(crate) struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
     terminal: bool,
-    /// None: SIGHUP stops the program.
-    reread: Option<Reread>,
+    reread: Hook,
     asked: Receiver<()>,
     ask: Sender<()>,
     log: Log,
@@ -35,7 +33,7 @@ pub(crate) struct Stop {
 /// Does what signals do.
 pub(crate) struct Remote {
     ask: Sender<()>,
-    reread: Option<Reread>,
+    reread: Hook,
 }
 
 impl Remote {
@@ -47,7 +45,8 @@ impl Remote {
 
     /// Reads again what SIGHUP reads again. Gives the line that the log has.
     pub(crate) async fn reload(&self) -> Result<String, Failure> {
-        match &self.reread {
+        let reread = self.reread.borrow().clone();
+        match reread {
             Some(reread) => reread().await,
             None => {
                 let cause = "a client with -W reads nothing again";
@@ -65,23 +64,24 @@ impl Stop {
         let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
         let signals = Signals::new(signals)
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
-        let reread = Some(at_once(|| Ok("nothing to read again".to_owned())));
+        let nothing: Reread = Rc::new(|| Box::pin(async { Ok(String::new()) }));
+        let reread = Rc::new(RefCell::new(Some(nothing)));
         let (ask, asked) = bounded(1);
         Ok(Stop { signals, terminal: has_terminal(), reread, asked, ask, log: log.clone() })
     }
 
-    /// Does what signals do, with the hooks of now.
+    /// Does what signals do.
     pub(crate) fn remote(&self) -> Remote {
         Remote { ask: self.ask.clone(), reread: self.reread.clone() }
     }
 
     pub(crate) fn on_reread(&mut self, reread: Reread) {
-        self.reread = Some(reread);
+        self.reread.replace(Some(reread));
     }
 
     /// From now on SIGHUP stops the program, as ssh expects of its ProxyCommand.
     pub(crate) fn on_hangup(&mut self) {
-        self.reread = None;
+        self.reread.take();
     }
 
     /// Waits for the next signal or request to stop. Returns its name and the exit code of a
@@ -99,10 +99,13 @@ impl Stop {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {
                     return ("SIGHUP", 129);
                 }
-                Some(Ok(Signal::Hup)) => match &self.reread {
-                    Some(reread) => drop(reread().await),
-                    None => return ("SIGHUP", 129),
-                },
+                Some(Ok(Signal::Hup)) => {
+                    let reread = self.reread.borrow().clone();
+                    match reread {
+                        Some(reread) => drop(reread().await),
+                        None => return ("SIGHUP", 129),
+                    }
+                }
                 Some(Ok(Signal::Cont)) => self.log.redraw_status(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use striper_tests::listed::{Listed, keygen, lines, pubkey};
-use striper_tests::{Event, Origin, Proxy, TempDir, connect, exchange, expect_reset_at, run};
+use striper_tests::{
+    Event, Origin, Proxy, TempDir, connect, exchange, expect_reset, expect_reset_at, run,
+};
 
 /// A line that allows a target.
 fn allow(target: SocketAddr) -> String {
@@ -89,7 +91,7 @@ fn a_server_without_rules_for_all_needs_a_target_or_a_key_with_rules() {
 }
 
 #[test]
-fn rules_that_are_read_again_hold_for_new_connections_and_spare_open_ones() {
+fn rules_that_are_read_again_spare_open_connections_that_they_allow_and_reset_others() {
     let [one, other] = [(); 2].map(|()| Origin::start());
     let (listed, keys) = Listed::start(&["server", "127.0.0.1:0"], [("ann", &allow(one.addr()))]);
     let client = listed.forward(&keys[0], one.addr());
@@ -103,11 +105,20 @@ fn rules_that_are_read_again_hold_for_new_connections_and_spare_open_ones() {
     assert!(told.text("excerpt").ends_with("\n    ^^^^"), "{told}");
     client.open(&one);
     refused(&listed, &keys[0], other.addr());
-    let told = listed.list(&lines(&keys, [&allow(other.addr())]), "keys_read");
+    let both = [one.addr(), other.addr()].map(allow).concat();
+    let told = listed.list(&lines(&keys, [&both]), "keys_read");
     assert!(told.text("message").contains("1 peer (1 with rules)"), "{told}");
-    listed.forward(&keys[0], other.addr()).open(&other);
-    refused(&listed, &keys[0], one.addr());
+    let (kept, kept_target) = listed.forward(&keys[0], other.addr()).open(&other);
     exchange(&local, &target, 10..100_000);
+    listed.list(&lines(&keys, [&allow(other.addr())]), "keys_read");
+    let (mut local, mut target) = (local, target);
+    assert!(expect_reset(&mut local).is_empty() && expect_reset(&mut target).is_empty());
+    let told = listed.server.wait_for_any("the end of a connection", |event| {
+        event.is("connection_ended") && event.text("reason").contains("the rules no longer allow")
+    });
+    assert_eq!(told.text("end"), "reset");
+    refused(&listed, &keys[0], one.addr());
+    exchange(&kept, &kept_target, 10..100_000);
 }
 
 #[test]

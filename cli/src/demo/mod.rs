@@ -17,9 +17,9 @@ use crate::listeners::{Listeners, Open};
 use crate::log::{Log, Verbosity};
 use crate::lookups::Lookups;
 use crate::policy::Policy;
-use crate::reach::Reach;
+use crate::reach::{Reach, Terms};
 use crate::service::{Connections, within};
-use crate::ways::{Door, Inside};
+use crate::ways::{self, Door, Inside};
 use crate::{client, clock, events, server, units};
 use figures::{Choked, Figures};
 use origin::{Hash, Origin};
@@ -266,8 +266,8 @@ impl<'a> Stage<'a> {
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
         let (policy, lookups) = (Policy::new(Rules::default(), None), Lookups::new(ex));
-        let reach =
-            Rc::new(Reach { own: Some(target), policy, limit, lookups, proxy_protocol: None });
+        let terms = Terms { own: Some(target), limit, proxy_protocol: None };
+        let reach = Rc::new(Reach::new(terms, policy, lookups));
         let listeners = Listeners {
             ex: ex.clone(),
             told,
@@ -304,9 +304,10 @@ impl<'a> Stage<'a> {
             told: events::Connections::new(self.log, events::LINES),
             client: client.clone(),
             connections: self.connections.clone(),
-            proxies: Rc::default(),
+            terms: ways::Terms::new(None, Vec::new(), self.options.connect_timeout),
         };
-        let _attending = self.ex.spawn(Door::Tcp(listener, Target::Default).attend(inside));
+        let _attending =
+            self.ex.spawn(Door::Tcp(Rc::new(listener), Target::Default).attend(inside));
         self.wait_for_stripes(&client, stripes).await?;
         let (lanes, progress, begin) = (self.route.lanes(), Cell::new(0), clock::now());
         let looking = async {

@@ -1,7 +1,7 @@
 //! TCP connections of local programs, and `--accept-proxy-protocol`: some come through another
 //! proxy, which names their program in a header.
 
-use ipnet::IpNet;
+use super::terms::Terms;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use striper_runtime::ways::proxy_protocol::{self, Found};
@@ -17,12 +17,13 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// The next connection. Those from `proxies` must begin with a header, and no others may.
-    pub(super) async fn next(listener: &Listener, proxies: &[IpNet]) -> Arrival {
+    /// The next connection. Those from proxies in the `terms` must begin with a header, and no
+    /// others may.
+    pub(super) async fn next(listener: &Listener, terms: Option<&Terms>) -> Arrival {
         let (pipe, from) = listener.accept().await;
         let to = pipe.local_addr().unwrap_or(listener.local_addr());
         let addresses = Addresses::new(from, to);
-        let is_proxied = proxies.iter().any(|block| block.contains(&from.ip().to_canonical()));
+        let is_proxied = terms.is_some_and(|terms| terms.has_proxy(from.ip()));
         Arrival { pipe, addresses, is_proxied }
     }
 

@@ -1,11 +1,13 @@
 //! The ways by which connections come into a client. Each has a file of its own.
 
 mod arrival;
+mod doors;
 mod handshakes;
 mod proxy;
 mod reached;
 mod remote;
 pub(crate) mod stdio;
+mod terms;
 mod unix;
 mod users;
 
@@ -16,18 +18,18 @@ use crate::lookups::Lookups;
 use crate::service::{Connections, Ends, Entry};
 use crate::unfinished;
 use arrival::Arrival;
-use ipnet::IpNet;
+pub(crate) use doors::{Doors, Opened};
 use reached::Reached;
 use remote::RemoteDoor;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 use striper_core::Reason;
 use striper_runtime::local::{Client, Executor};
 use striper_runtime::ways::Handshake;
 use striper_runtime::{
     Addresses, Event, FlowEnd, HostPort, Limits, Listener, Opening, Pipe, Target,
 };
+pub(crate) use terms::Terms;
 use unix::UnixDoor;
 pub(crate) use users::ProxyUsers;
 
@@ -40,59 +42,89 @@ pub(crate) struct Inside {
     pub connections: Connections,
     /// For names of this side's targets.
     pub lookups: Lookups,
-    /// Connections to TCP ports from these addresses begin with a header of the PROXY protocol.
-    pub proxies: Rc<[IpNet]>,
+    pub terms: Terms,
 }
 
 /// A way whose listener is there already.
 pub(crate) enum Door {
-    Tcp(Listener, Target),
-    Unix(UnixDoor, Target, Rc<dyn Fn(Event)>),
-    Proxy(Listener, Option<ProxyUsers>),
-    Transparent(Listener),
+    Tcp(Rc<Listener>, Target),
+    Unix(Rc<UnixDoor>, Target, Rc<dyn Fn(Event)>),
+    Proxy(Rc<Listener>),
+    Transparent(Rc<Listener>),
     Remote(RemoteDoor),
 }
 
+/// A listener of this side, which another way may take over.
+#[derive(Clone)]
+pub(crate) enum Port {
+    Tcp(SocketAddr, Rc<Listener>),
+    Unix(Rc<UnixDoor>),
+}
+
+impl Port {
+    /// Whether this is where the way would listen.
+    fn is_of(&self, way: &Way) -> bool {
+        match (self, way) {
+            (Port::Tcp(address, _), way) => way.listens_on() == Some(*address),
+            (Port::Unix(door), Way::Forward { listen: Place::Unix(path), .. }) => {
+                door.path() == path
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Door {
-    /// Listens, if the way has a place to listen on.
-    pub(crate) async fn open(
+    /// Listens, if the way has a place to listen on: there already, if it has the `port`. Ports in
+    /// `leaving` may have the same number, since they will be closed.
+    async fn open(
         way: &Way,
-        users: Option<&ProxyUsers>,
+        port: Option<Port>,
+        leaving: &[Port],
         events: &Rc<dyn Fn(Event)>,
-        limit: Duration,
     ) -> Result<Option<Door>, Failure> {
-        let listen = async |address: SocketAddr| {
-            let listener = Listener::bind(address, Some(events.clone())).await;
-            let mut listener = listener.map_err(|error| Failure::bind(address, &error))?;
-            listener.keep_spare(Limits::default().spare_files);
-            Ok(listener)
+        let listen = async |address: SocketAddr| match &port {
+            Some(Port::Tcp(_, listener)) => Ok(listener.clone()),
+            _ => bind(address, leaving, events).await,
         };
         Ok(match way {
             Way::Forward { listen: Place::Tcp(address), target } => {
                 Some(Door::Tcp(listen(*address).await?, target.clone()))
             }
             Way::Forward { listen: Place::Unix(path), target } => {
-                let door = UnixDoor::bind(path, Limits::default().spare_files)?;
+                let door = match &port {
+                    Some(Port::Unix(door)) => door.clone(),
+                    _ => Rc::new(UnixDoor::bind(path, Limits::default().spare_files)?),
+                };
                 Some(Door::Unix(door, target.clone(), events.clone()))
             }
-            Way::Proxy { listen: address } => {
-                Some(Door::Proxy(listen(*address).await?, users.cloned()))
-            }
+            Way::Proxy { listen: address } => Some(Door::Proxy(listen(*address).await?)),
             Way::Transparent { listen: address } => {
                 Some(Door::Transparent(listen(*address).await?))
             }
             Way::Remote { listen: address, target } => {
                 let (address, target) = (*address, target.clone());
-                Some(Door::Remote(RemoteDoor { address, target, limit }))
+                Some(Door::Remote(RemoteDoor { address, target }))
             }
             Way::Stdio { .. } => None,
         })
     }
 
+    /// Its listener, if that is one of this side.
+    fn port(&self, way: &Way) -> Option<Port> {
+        match self {
+            Door::Tcp(listener, _) | Door::Proxy(listener) | Door::Transparent(listener) => {
+                Some(Port::Tcp(way.listens_on()?, listener.clone()))
+            }
+            Door::Unix(door, ..) => Some(Port::Unix(door.clone())),
+            Door::Remote(_) => None,
+        }
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
         match self {
-            Door::Tcp(listener, _) | Door::Proxy(listener, _) | Door::Transparent(listener) => {
+            Door::Tcp(listener, _) | Door::Proxy(listener) | Door::Transparent(listener) => {
                 listener.local_addr().to_string()
             }
             Door::Unix(door, ..) => door.path().display().to_string(),
@@ -106,7 +138,7 @@ impl Door {
         match self {
             Door::Tcp(_, Target::Default) | Door::Unix(_, Target::Default, _) => address,
             Door::Tcp(_, target) | Door::Unix(_, target, _) => format!("{address} for {target}"),
-            Door::Proxy(..) => format!("{address} as a proxy"),
+            Door::Proxy(_) => format!("{address} as a proxy"),
             Door::Transparent(_) => format!("{address} for redirected connections"),
             Door::Remote(door) => format!("{address} for {}", door.target),
         }
@@ -115,7 +147,7 @@ impl Door {
     /// Its address, if any machine that can reach it may use it.
     pub(crate) fn public(&self) -> Option<SocketAddr> {
         match self {
-            Door::Tcp(listener, _) | Door::Proxy(listener, _) => Some(listener.local_addr()),
+            Door::Tcp(listener, _) | Door::Proxy(listener) => Some(listener.local_addr()),
             // A connection that nobody redirected goes nowhere.
             Door::Transparent(_) | Door::Unix(..) | Door::Remote(_) => None,
         }
@@ -128,7 +160,7 @@ impl Door {
             Door::Tcp(listener, target) => {
                 let unfinished = handshakes::unfinished();
                 loop {
-                    let arrival = Arrival::next(&listener, &inside.proxies).await;
+                    let arrival = Arrival::next(&listener, Some(&inside.terms)).await;
                     let place = arrival.is_proxied.then(|| unfinished.begin());
                     let entry = inside.connections.begin();
                     let carry = forward(inside.clone(), arrival, target.clone(), place, entry);
@@ -146,17 +178,16 @@ impl Door {
             },
             Door::Transparent(listener) => loop {
                 // The other proxy would have to know the original destination too.
-                let arrival = Arrival::next(&listener, &[]).await;
+                let arrival = Arrival::next(&listener, None).await;
                 let entry = inside.connections.begin();
                 inside.ex.spawn(redirected(inside.clone(), arrival, entry)).detach();
             },
-            Door::Proxy(listener, users) => {
+            Door::Proxy(listener) => {
                 let (reached, unfinished) = (Reached::default(), handshakes::unfinished());
                 loop {
-                    let arrival = Arrival::next(&listener, &inside.proxies).await;
+                    let arrival = Arrival::next(&listener, Some(&inside.terms)).await;
                     let entry = inside.connections.begin();
-                    let users = users.as_ref().map(ProxyUsers::now);
-                    let by = (Handshake::new(users), unfinished.begin());
+                    let by = (Handshake::new(inside.terms.users()), unfinished.begin());
                     let (inner, reached) = (inside.clone(), reached.clone());
                     let serve = proxy::serve(inner, reached, by, arrival, entry);
                     inside.ex.spawn(serve).detach();
@@ -164,6 +195,21 @@ impl Door {
             }
         }
     }
+}
+
+async fn bind(
+    address: SocketAddr,
+    leaving: &[Port],
+    events: &Rc<dyn Fn(Event)>,
+) -> Result<Rc<Listener>, Failure> {
+    let leaving = leaving.iter().filter_map(|port| match port {
+        Port::Tcp(_, listener) => Some(&**listener),
+        Port::Unix(_) => None,
+    });
+    let bound = Listener::bind_beside(address, leaving, Some(events.clone())).await;
+    let mut listener = bound.map_err(|error| Failure::bind(address, &error))?;
+    listener.keep_spare(Limits::default().spare_files);
+    Ok(Rc::new(listener))
 }
 
 /// A connection whose target is known before it comes.

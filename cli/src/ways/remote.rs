@@ -19,8 +19,6 @@ const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 pub(crate) struct RemoteDoor {
     pub address: SocketAddr,
     pub target: Target,
-    /// The time for a target to answer.
-    pub limit: Duration,
 }
 
 impl RemoteDoor {
@@ -70,7 +68,8 @@ impl RemoteDoor {
         incoming: Incoming,
         there: SocketAddr,
     ) -> impl Future<Output = ()> + use<> {
-        let (entry, target, limit) = (inside.connections.begin(), self.target.clone(), self.limit);
+        let (entry, target) = (inside.connections.begin(), self.target.clone());
+        let limit = inside.terms.limit();
         let (number, lookups) = (entry.number(), inside.lookups.clone());
         let from = incoming.opening().program.map(|program| program.source().to_string());
         incoming.label(number);

@@ -33,22 +33,28 @@ impl ProxyUsers {
         self.users.borrow().clone()
     }
 
+    /// Reads a file while the program runs.
+    pub(crate) fn read_again(file: &Path) -> Result<ProxyUsers, Failure> {
+        // A pipe could keep us waiting for ever.
+        if std::fs::metadata(file).is_ok_and(|file| !file.is_file()) {
+            return Err(failed(file, "this is no file", "name a file that can be read again"));
+        }
+        ProxyUsers::read(file)
+    }
+
+    pub(crate) fn is_same(&self, other: &ProxyUsers) -> bool {
+        self.now() == other.now()
+    }
+
     /// Reads the file again after a signal. A file that can't be read changes nothing.
     pub(crate) fn reread(&self, log: &Log) -> Result<String, Failure> {
-        // A pipe could keep us waiting for ever.
-        let is_pipe = std::fs::metadata(&self.file).is_ok_and(|file| !file.is_file());
-        let users = match is_pipe {
-            true => {
-                Err(failed(&self.file, "this is no file", "name a file that can be read again"))
-            }
-            false => read(&self.file),
-        };
-        match users {
+        match ProxyUsers::read_again(&self.file) {
             Ok(users) => {
+                let users = users.now();
                 let count = units::count(users.count(), "user");
                 let text = format!("users of the proxy read again: {count}");
                 log.info("users_read", &text, &[]);
-                *self.users.borrow_mut() = Arc::new(users);
+                *self.users.borrow_mut() = users;
                 Ok(text)
             }
             Err(failure) => {

@@ -1,0 +1,146 @@
+//! SIGHUP: the settings are read again and applied, without an end of connections that are still
+//! allowed. Either all of them are applied or none.
+//!
+//! [`plan`] says what differs. A role then opens and reads all that can fail, and only after that
+//! changes anything.
+
+mod plan;
+
+pub(crate) use plan::{Change, Plan};
+
+use crate::args::Invocation;
+use crate::failure::Failure;
+use crate::log::{Level, Log};
+use crate::service::Connections;
+use plan::plan;
+use smol::future::FutureExt;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// The program that runs: a server, a client or a relay.
+pub(crate) trait Role {
+    /// Without a file of settings: reads the files of keys and users, each for itself, and logs
+    /// that.
+    fn reread(&self, log: &Log, now: &Invocation) -> Result<String, Failure>;
+
+    /// Opens and reads all that can fail. Nothing has changed before [`Ready::commit`].
+    fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>>;
+}
+
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// All that can fail has been done.
+pub(crate) struct Ready {
+    /// Changes of the content of files, in words.
+    pub content: Vec<String>,
+    /// The level of the line about it: some content deserves a warning.
+    pub level: Level,
+    pub commit: Later<'static, Places>,
+}
+
+/// Where this side listens now and did not before, and the other way round.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub opened: Vec<String>,
+    pub closed: Vec<String>,
+}
+
+/// Reads settings again. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Reload(Rc<Inner>);
+
+struct Inner {
+    log: Log,
+    /// The settings of now.
+    now: RefCell<Invocation>,
+    connections: Connections,
+    role: Box<dyn Role>,
+    /// One reload at a time.
+    turn: smol::lock::Mutex<()>,
+}
+
+impl Reload {
+    pub(crate) fn new(
+        log: &Log,
+        now: Invocation,
+        connections: &Connections,
+        role: impl Role + 'static,
+    ) -> Reload {
+        let (log, now, role) = (log.clone(), RefCell::new(now), Box::new(role));
+        let (connections, turn) = (connections.clone(), smol::lock::Mutex::new(()));
+        Reload(Rc::new(Inner { log, now, connections, role, turn }))
+    }
+
+    /// The hook for SIGHUP.
+    pub(crate) fn hook(self) -> crate::signals::Reread {
+        Rc::new(move || {
+            let reload = self.clone();
+            async move { reload.now().await }.boxed_local()
+        })
+    }
+
+    /// Reads the file with the settings again, and all files that it names. The result has been
+    /// logged. After an error the old settings hold.
+    async fn now(&self) -> Result<String, Failure> {
+        let inner = &self.0;
+        let _turn = inner.turn.lock().await;
+        let now = inner.now.borrow().clone();
+        if now.options.file.is_none() {
+            return inner.role.reread(&inner.log, &now);
+        }
+        let applied = self.apply(&now).await;
+        if let Err(failure) = &applied {
+            let text = format!("not reloaded, and the old settings stay: {failure}");
+            inner.log.warn("not_reloaded", text, failure.excerpt_field().as_slice());
+            inner.log.below(failure.excerpt.as_deref());
+        }
+        applied
+    }
+
+    async fn apply(&self, now: &Invocation) -> Result<String, Failure> {
+        let inner = &self.0;
+        if inner.connections.may_finish_within().is_some() {
+            let cure = "start it again: it reads its file then";
+            return Err(Failure::config("this program is stopping", cure));
+        }
+        let plan = plan(now, &crate::args::of_process()?);
+        let Ready { content, level, commit } = inner.role.prepare(&inner.log, &plan).await?;
+        let places = commit.await;
+        let options = &plan.next.options;
+        inner.log.set_verbosity(options.verbosity);
+        inner.log.set_format(options.log);
+        inner.connections.set_drain(options.drain_timeout);
+        let text = tell(&inner.log, level, &plan, &content, &places);
+        *inner.now.borrow_mut() = plan.next;
+        Ok(text)
+    }
+}
+
+/// Says in one line what has changed, and what needs a restart.
+fn tell(log: &Log, level: Level, plan: &Plan, content: &[String], places: &Places) -> String {
+    let Places { opened, closed } = places;
+    let closing = closed.iter().map(|place| format!("-listening on {place}"));
+    let opening = opened.iter().map(|place| format!("+listening on {place}"));
+    let others = plan.changes.iter().map(Change::to_string).filter(|text| !text.is_empty());
+    let changed = closing.chain(opening).chain(others).chain(content.iter().cloned());
+    let changed = changed.collect::<Vec<_>>().join(", ");
+    let fixed = plan.fixed.join(", ");
+    let mut text = match changed.is_empty() {
+        true => "reloaded: nothing changed".to_owned(),
+        false => format!("reloaded: {changed}"),
+    };
+    if !fixed.is_empty() {
+        text += &format!("; these settings need a restart: {fixed}");
+    }
+    let level = if fixed.is_empty() { level } else { Level::Warn };
+    let fields = [
+        ("changed", changed.into()),
+        ("needs_restart", fixed.into()),
+        ("opened", opened.join(", ").into()),
+        ("closed", closed.join(", ").into()),
+    ];
+    log.say(level, "reloaded", &text, &fields);
+    text
+}
