@@ -78,7 +78,7 @@ pub mod local {
     pub use crate::listening::Listening;
     pub use crate::ports::Spawn;
     pub use crate::remote_listener::RemoteListener;
-    pub use crate::server::{Server, ServerOptions};
+    pub use crate::server::{Calling, PassedOn, Predecessor, Server, ServerOptions};
 
     /// The single-threaded executor of all this. Drive it with `smol::block_on(ex.run(...))`.
     pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;

@@ -10,6 +10,8 @@ pub(super) struct Life {
     pub(super) ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
+    /// The session is to end once it carries nothing.
+    retiring: bool,
     /// It waits for them no more.
     impatient: bool,
     /// The session is to end, because the key of the other side is no longer accepted.
@@ -56,6 +58,17 @@ impl Life {
     pub(super) fn shut_down(&mut self, stop_at: Instant, waiter: Sender<()>) {
         self.over_waiters.push(waiter);
         (self.stop_at, self.impatient) = (Some(stop_at), false);
+    }
+
+    /// The session may go on until it carries nothing. `waiter` is dropped when all is over.
+    pub(super) fn retire(&mut self, waiter: Sender<()>) {
+        self.over_waiters.push(waiter);
+        self.retiring = true;
+    }
+
+    /// Whether the session is to end once it carries nothing, and has not ended.
+    pub(super) fn is_retiring(&self) -> bool {
+        self.retiring && self.ended.is_none()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

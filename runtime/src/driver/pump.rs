@@ -5,6 +5,7 @@
 //! what, in which order. Its turns say when.
 
 mod change;
+mod ending;
 mod requests;
 
 use super::agenda::Kind;
@@ -29,7 +30,6 @@ use crate::target::Opening;
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use striper_core::{
     Config, EndReason, FlowId, Hello, Input, Instant, Output, Reason, Refusal, Role, SessionId,
 };
@@ -118,6 +118,7 @@ impl Pump {
 
     /// Nothing is ready: does what can only be done then. Client: when to look for dials again.
     pub(super) fn begin_rest(&mut self, now: Instant) -> Option<Instant> {
+        self.end_if_retiring();
         let has_new_keys = self.client.as_ref()?.has_new_keys();
         // A session's flows belong to the keys that it has begun with. A trace begins with it too.
         let outdated = has_new_keys || self.base.engine.wants_trace();
@@ -253,33 +254,6 @@ impl Pump {
     /// Why the session has ended, if it has and there will be no other one.
     pub(crate) fn ended(&self) -> Option<EndReason> {
         self.life.ended
-    }
-
-    /// Takes no more flows, lets them end within `drain`, resets the rest and drops `waiter`.
-    pub(crate) fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
-        if self.life.over {
-            return;
-        }
-        self.life.shut_down(self.base.engine.now() + drain, waiter);
-        self.fail_waiting(&OpenError::ShuttingDown);
-        self.flows.end_listeners(&self.stripes, &mut self.base);
-        self.base.engine.input(Input::Shutdown);
-        self.base.agenda.wake();
-    }
-
-    fn abort(&mut self) {
-        self.base.engine.defer(Input::Abort);
-        self.base.agenda.wake();
-    }
-
-    /// Ends the session if it has neither stripes nor flows, and says whether it did.
-    pub(crate) fn abandon(&mut self) -> bool {
-        let abandoned = self.stripes.is_empty() && self.flows.carry_nothing();
-        if abandoned {
-            self.memory = Memory::default();
-            self.abort();
-        }
-        abandoned
     }
 
     /// Client: whether flows would be carried now, and need not wait.

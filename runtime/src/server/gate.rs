@@ -4,6 +4,7 @@
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
 use super::sessions::{Ports, Sessions};
+use super::succession::{Answer, Introduced, PassedOn, offer};
 use crate::admission::patience::Patience;
 use crate::admission::strangers::{Spoken, Strangers};
 use crate::driver::{HearError, hear, say};
@@ -13,6 +14,7 @@ use crate::ports::clock::{Clock, sleep_until};
 use crate::ports::{Listen, Spawn};
 use crate::report::StripeRefusal;
 use crate::tls::{PlainSpeech, TlsPipe};
+use bytes::Bytes;
 use smol::future::{or, yield_now};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -177,7 +179,7 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
         Some(Ok((hello, rest))) => {
             let (session, stripe) = (hello.session, hello.stripe);
             let Some(server) = caller.server.upgrade() else { return false };
-            match server.admit(pipe, hello, rest) {
+            match admit(clock, &server, caller.from, until, pipe, hello, rest).await {
                 Ok(()) => return true,
                 Err((pipe, refusal)) => {
                     refused = Some((pipe, session, stripe, refusal));
@@ -191,6 +193,56 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
         refuse(clock, pipe, session, stripe, refusal).await;
     }
     false
+}
+
+/// Takes a stripe into its session, here or in the process that this one replaces.
+async fn admit(
+    clock: &dyn Clock,
+    server: &Rc<Sessions>,
+    from: SocketAddr,
+    until: Instant,
+    pipe: Box<dyn Pipe>,
+    hello: Hello,
+    rest: Bytes,
+) -> Result<(), (Box<dyn Pipe>, Refusal)> {
+    let Some(predecessor) = server.predecessor_for(&*pipe, &hello) else {
+        return server.admit(pipe, hello, rest);
+    };
+    let offered = async { Some(offer(&*predecessor, from, pipe, &hello, &rest).await) };
+    let late = async {
+        sleep_until(clock, until).await;
+        None
+    };
+    match or(offered, late).await {
+        Some(Answer::Taken(carry)) => server.spawn(carry),
+        Some(Answer::Unknown(pipe)) => return server.admit(pipe, hello, rest),
+        Some(Answer::Refused(pipe, refusal)) => return Err((pipe, refusal)),
+        // The client dials again.
+        None => {}
+    }
+    Ok(())
+}
+
+/// A caller whom another process has let in by its key.
+pub(super) fn welcome_passed(
+    server: &Rc<Sessions>,
+    PassedOn { from, key }: PassedOn,
+    pipe: Box<dyn Pipe>,
+) {
+    let pipe: Box<dyn Pipe> = match (server.tls(), key) {
+        (None, None) => pipe,
+        (Some(tls), Some(key)) => match tls.peer(&key) {
+            Some(peer) => Box::new(Introduced { pipe, peer }),
+            None => return,
+        },
+        _ => return,
+    };
+    let caller = Caller { from, server: Rc::downgrade(server), reported: Cell::new(false) };
+    let clock = server.clock();
+    let until = clock.now() + server.handshake_time();
+    server.spawn(Box::pin(async move {
+        welcome(&*clock, &caller, pipe, until).await;
+    }));
 }
 
 /// Says no, and waits a little for the caller to hear it: closing with bytes unread would cut it.

@@ -3,14 +3,17 @@
 mod gate;
 mod options;
 mod sessions;
+mod succession;
 
 pub use options::ServerOptions;
+pub use succession::{Calling, PassedOn, Predecessor};
 
 use crate::admission::limits::Limits;
 use crate::admission::patience::Patience;
 use crate::events::Events;
 use crate::incoming::Incoming;
 use crate::local::Executor;
+use crate::pipe::Pipe;
 use crate::ports::clock::Clock;
 use crate::ports::{Listen, Spawn};
 use crate::record::Traces;
@@ -173,6 +176,22 @@ impl Server {
     #[cfg(feature = "testing")]
     pub fn check_invariants(&self) -> crate::Footprint {
         self.sessions.check_invariants()
+    }
+
+    /// Offers stripes of unknown sessions to the process that this one replaces, or to none.
+    pub fn set_predecessor(&self, predecessor: Option<Rc<dyn Predecessor>>) {
+        self.sessions.set_predecessor(predecessor);
+    }
+
+    /// Another process listens from now on. The sessions here go on, also with new flows. Each ends
+    /// once it carries nothing, and this is ready when all have ended.
+    pub async fn retire(&self) {
+        self.sessions.retire().await;
+    }
+
+    /// Takes a stripe that the successor of this process passes on, if its session is known here.
+    pub fn welcome(&self, caller: PassedOn, pipe: Box<dyn Pipe>) {
+        gate::welcome_passed(&self.sessions, caller, pipe);
     }
 
     /// Takes no more sessions or flows, lets them end within `drain`, resets the rest and stops.

@@ -1,6 +1,7 @@
 //! The sessions of a server and what they share: who may join or begin one, and their cost.
 
 use super::options::ServerOptions;
+use super::succession::Predecessor;
 use crate::admission::budget::{Budget, Holder, Share};
 use crate::admission::descriptors::{self, HasRoom, Room};
 use crate::admission::limits::Limits;
@@ -23,8 +24,9 @@ use crate::tls::{ServerTls, with_records};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,7 @@ pub(super) struct Sessions {
     /// File descriptors that flows leave to others; zero where flows cost none.
     spare_files: Rc<Cell<u64>>,
     draining: Cell<bool>,
+    predecessor: RefCell<Option<Rc<dyn Predecessor>>>,
     /// The gate accepts stripes while this exists.
     gate: RefCell<Option<Sender<()>>>,
     ports: Rc<Ports>,
@@ -99,6 +102,7 @@ impl Sessions {
             incoming: Queue::new(),
             spare_files,
             draining: Cell::new(false),
+            predecessor: RefCell::default(),
             gate: RefCell::new(Some(open)),
             ports: Rc::new(Queue::new()),
         });
@@ -202,6 +206,48 @@ impl Sessions {
             .borrow()
             .values()
             .fold(Footprint::default(), |sum, pump| sum + driver::check_invariants(&pump.borrow()))
+    }
+
+    pub(super) fn set_predecessor(&self, predecessor: Option<Rc<dyn Predecessor>>) {
+        self.predecessor.replace(predecessor);
+    }
+
+    /// The predecessor, if it may have the session that a stripe's client means.
+    pub(super) fn predecessor_for(
+        &self,
+        pipe: &dyn Pipe,
+        hello: &Hello,
+    ) -> Option<Rc<dyn Predecessor>> {
+        let predecessor = self.predecessor.borrow().clone()?;
+        let name = (pipe.info().peer.map(|peer| peer.key), hello.session);
+        (!self.sessions.borrow().contains_key(&name)).then_some(predecessor)
+    }
+
+    pub(super) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        (self.spawn)(task);
+    }
+
+    pub(super) fn clock(&self) -> Rc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// How long a caller may take for its handshake.
+    pub(super) fn handshake_time(&self) -> Duration {
+        self.limits.handshake_time
+    }
+
+    pub(super) async fn retire(&self) {
+        self.gate.take();
+        let pumps: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        let mut waits = Vec::new();
+        for pump in pumps {
+            let (sender, over) = oneshot();
+            pump.borrow_mut().retire(sender);
+            waits.push(over);
+        }
+        for over in waits {
+            let _ = over.await;
+        }
     }
 
     pub(super) async fn shutdown(&self, drain: Duration) {

@@ -14,6 +14,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// Connections that may wait to be accepted. With 128, a burst of callers waits for whole seconds.
@@ -33,7 +34,18 @@ pub struct Listener {
 impl Listener {
     /// Listens at `addr`. Troubles with accepting are told to `events`.
     pub async fn bind(addr: SocketAddr, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
-        let listener = TcpListener::bind(addr).await?;
+        Self::of(TcpListener::bind(addr).await?, events)
+    }
+
+    /// Takes over a socket that listens already.
+    pub fn on(
+        socket: std::net::TcpListener,
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> io::Result<Listener> {
+        Self::of(TcpListener::try_from(socket)?, events)
+    }
+
+    fn of(listener: TcpListener, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
         Self::on(listener, events)
@@ -77,6 +89,11 @@ impl Listener {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its socket, for a process that goes on with it.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Has this control congestion on later connections; until then the system's choice does.

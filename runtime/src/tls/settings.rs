@@ -92,6 +92,10 @@ impl ServerTls {
         self.accepted.has(key)
     }
 
+    pub(crate) fn peer(&self, key: &PublicKey) -> Option<Peer> {
+        self.accepted.peer(key)
+    }
+
     pub(crate) fn keys(&self) -> usize {
         self.accepted.0.len()
     }
@@ -214,8 +218,11 @@ impl Accepted {
     }
 
     pub(crate) fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
-        let key = key_shown(shown)?;
-        self.0.get(&key).map(|name| Peer { name: name.clone(), key })
+        self.peer(&key_shown(shown)?)
+    }
+
+    fn peer(&self, key: &PublicKey) -> Option<Peer> {
+        self.0.get(key).map(|name| Peer { name: name.clone(), key: *key })
     }
 
     pub(crate) fn has(&self, key: &PublicKey) -> bool {
