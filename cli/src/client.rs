@@ -12,8 +12,10 @@ use crate::lookups::Lookups;
 use crate::reload::Reload;
 use crate::service::{self, Connections};
 use crate::signals::Stop;
+use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
+use crate::upgrade::Successor;
 use crate::ways::{Door, Doors, Inside, Opened, ProxyUsers, Terms, stdio};
 use crate::{congestion, control, events, http_status, key_log, keys, live, units};
 use changes::Changing;
@@ -25,6 +27,7 @@ use striper_runtime::{CongestionChoice, FlowEnd, HostPort, Target};
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
+    sockets: &Sockets,
     options: &Options,
     ways: &[Way],
     servers: &[HostPort],
@@ -33,10 +36,11 @@ pub(crate) async fn run(
     let (users, keys, congestion) = prepare(log, options, ways, servers)?;
     let event_log = EventLog::new(log, events::LINES);
     let events = event_log.listener();
-    let opened = Opened::open(ways, Vec::new(), &events).await?;
-    let page = http_status::listen(options.http_status, &events).await?;
+    let opened = Opened::open(ways, Vec::new(), sockets, &events).await?;
+    let page = http_status::listen(options.http_status, sockets, &events).await?;
     let name = congestion::name(&congestion, log);
-    let socket = control::Socket::bind(&options.control, Role::Client, log)?;
+    let socket = control::Socket::bind(&options.control, Role::Client, sockets, log)?;
+    sockets.ensure_all_taken()?;
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
     let tracing = Tracing::new(options)?;
@@ -70,8 +74,10 @@ pub(crate) async fn run(
     let running = running(options, (listening, servers), &client, counted, &tracing);
     let proxy = Proxy::Client(client.clone());
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
-    let _control = socket.map(|socket| socket.serve(ex, subject));
-    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
+    let _control = socket.map(|socket| socket.serve(ex, sockets, subject));
+    if let Some(page) = page {
+        sockets.hold(page.serve(ex, log, &told, &running, &connections));
+    }
     let proxies = options.accept_proxy_protocol.clone();
     let terms = Terms::new(users, proxies, options.connect_timeout);
     let lookups = Lookups::new(ex);
@@ -82,14 +88,14 @@ pub(crate) async fn run(
             carry_stdio(log, &mut stop, &inside.client, target).await?
         }
         None => {
-            let doors = Doors::new(inside.clone(), events);
+            let doors = Doors::new(inside.clone(), sockets.clone(), events);
             doors.attend(opened);
             let (client, terms) = (inside.client.clone(), inside.terms.clone());
             let changing = Changing { client, doors: doors.clone(), terms, keys: reading };
             let command = Command::Client { ways: ways.to_vec(), servers: servers.to_vec() };
             let now = Invocation { command, options: options.clone() };
             stop.on_reread(Reload::new(log, now, &inside.connections, changing).hook());
-            serve(log, &mut stop, options, &doors, inside).await
+            serve(log, sockets, &mut stop, options, &doors, inside).await
         }
     };
     key_log::finish(log, key_log.as_deref());
@@ -133,32 +139,25 @@ fn running(
         .with_sessions(tracing.clone(), move |most| listed.flows(most))
 }
 
-/// Reads and checks what a start needs, but touches nothing.
-pub(crate) fn prepare(
-    log: &Log,
-    options: &Options,
-    ways: &[Way],
-    servers: &[HostPort],
-) -> Result<(Option<ProxyUsers>, Option<Keys>, CongestionChoice), Failure> {
-    if ways.iter().any(Way::names_targets) {
-        keys::ensure_key(&options.keys, servers)?;
-    }
-    let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
-    Ok((users, options.keys.begin(log)?, congestion::begin(options.congestion.as_deref())?))
-}
-
 /// Runs until a signal.
-async fn serve(log: &Log, stop: &mut Stop, options: &Options, doors: &Doors, inside: Inside) -> u8 {
+async fn serve(
+    log: &Log,
+    sockets: &Sockets,
+    stop: &mut Stop,
+    options: &Options,
+    doors: &Doors,
+    inside: Inside,
+) -> u8 {
     let closing = doors.closing();
     let accepting = async move {
         let _closing = closing;
         std::future::pending().await
     };
-    let end = async |drain| {
+    let end = async |drain, _: Option<&Successor>| {
         inside.client.shutdown(drain).await;
         inside.told.write_last_counts();
     };
-    service::run(log, stop, options, &inside.connections, accepting, end).await
+    service::run(log, sockets, stop, options, &inside.connections, accepting, end).await
 }
 
 /// Runs until the connection of standard input and output has ended, or until a signal.

@@ -36,17 +36,21 @@ mod server;
 mod service;
 mod signals;
 mod socket;
+mod sockets;
 mod state;
 mod status;
+mod supervisor;
 mod trace;
 mod unfinished;
 mod units;
+mod upgrade;
 mod version;
 mod ways;
 
 use args::{Command, Invocation};
 use failure::Failure;
 use log::{Log, LogFormat, Verbosity};
+use sockets::Sockets;
 use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::local::Executor;
@@ -90,6 +94,7 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
 }
 
 fn serve(invocation: Invocation) -> Result<u8, Failure> {
+    let sockets = Sockets::begin()?;
     files::check_threads()?;
     let demo = matches!(invocation.command, Command::Demo { .. });
     let format = invocation.options.log;
@@ -106,7 +111,7 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     let ended = room.and_then(|()| {
         let ex: Executor = Rc::new(smol::LocalExecutor::new());
         // The executor polls this future whenever any task is woken, so it only waits for a task.
-        let command = ex.spawn(carry_out(ex.clone(), log.clone(), invocation));
+        let command = ex.spawn(carry_out(ex.clone(), log.clone(), sockets, invocation));
         smol::block_on(ex.run(command))
     });
     let ended = match ended {
@@ -118,15 +123,23 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     ended
 }
 
-async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8, Failure> {
+async fn carry_out(
+    ex: Executor,
+    log: Log,
+    sockets: Sockets,
+    invocation: Invocation,
+) -> Result<u8, Failure> {
+    sockets.inherit().await?;
     let Invocation { command, options } = &invocation;
     match command {
         Command::Server { listen, target } => {
-            server::run(&ex, &log, options, *listen, target.as_ref()).await
+            server::run(&ex, &log, &sockets, options, *listen, target.as_ref()).await
         }
-        Command::Client { ways, servers } => client::run(&ex, &log, options, ways, servers).await,
+        Command::Client { ways, servers } => {
+            client::run(&ex, &log, &sockets, options, ways, servers).await
+        }
         Command::Relay { listen, target, framing } => {
-            relay::run(&ex, &log, options, *listen, target, *framing).await
+            relay::run(&ex, &log, &sockets, options, *listen, target, *framing).await
         }
         Command::Demo { json } => demo::run(&ex, &log, options, *json).await,
         _ => unreachable!("other commands need no executor"),

@@ -12,9 +12,11 @@ use crate::log::{Level, Log};
 use crate::reload::Reload;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
 use crate::trace::Tracing;
+use crate::upgrade::Successor;
 use crate::{clock, control, http_status, live, state, units};
 use changes::Changing;
 use port::{Carrier, Port, Terms};
@@ -43,6 +45,7 @@ struct Traffic {
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
+    sockets: &Sockets,
     options: &Options,
     listen: SocketAddr,
     target: &HostPort,
@@ -51,9 +54,10 @@ pub(crate) async fn run(
     let mut stop = Stop::listen(log)?;
     let event_log = EventLog::new(log, events::LINES);
     let events = event_log.listener();
-    let listener = port::bind(listen, None, &events).await?;
-    let page = http_status::listen(options.http_status, &events).await?;
-    let socket = control::Socket::bind(&options.control, Role::Relay, log)?;
+    let listener = port::bind(listen, None, sockets, &events).await?;
+    let page = http_status::listen(options.http_status, sockets, &events).await?;
+    let socket = control::Socket::bind(&options.control, Role::Relay, sockets, log)?;
+    sockets.ensure_all_taken()?;
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
@@ -73,17 +77,19 @@ pub(crate) async fn run(
         ..About::default()
     };
     let running = running(about, &connections, &traffic, event_log.tally());
-    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
+    if let Some(page) = page {
+        sockets.hold(page.serve(ex, log, &told, &running, &connections));
+    }
     let subject = Subject::new(log, options, &stop, &running, Proxy::Relay, &Tracing::default());
-    let _control = socket.map(|socket| socket.serve(ex, subject));
+    let _control = socket.map(|socket| socket.serve(ex, sockets, subject));
     // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
     let last = told.clone();
     let carrier =
         Carrier { ex: ex.clone(), told, closed, traffic, connections: connections.clone() };
     let terms = Terms { target: target.clone(), framing, limit: options.connect_timeout };
-    let port = Port::new(carrier, terms, events);
-    port.move_to(listener).await;
+    let port = Port::new(carrier, terms, sockets.clone(), events);
+    port.move_to(listen, listener).await;
     let command = Command::Relay { listen, target: target.clone(), framing };
     let now = Invocation { command, options: options.clone() };
     let changing = Changing { port: port.clone() };
@@ -93,12 +99,12 @@ pub(crate) async fn run(
         let _closing = closing;
         std::future::pending().await
     };
-    let end = async |drain| {
+    let end = async |drain, _: Option<&Successor>| {
         service::within(drain, connections.idle()).await;
         closer.close();
         last.write_last_counts();
     };
-    Ok(service::run(log, &mut stop, options, &connections, accepting, end).await)
+    Ok(service::run(log, sockets, &mut stop, options, &connections, accepting, end).await)
 }
 
 /// The state, for those who ask.

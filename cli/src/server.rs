@@ -16,8 +16,10 @@ use crate::reach::{Reach, Terms};
 use crate::reload::Reload;
 use crate::service::{self, Connections, Ends, Entry};
 use crate::signals::Stop;
+use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
+use crate::upgrade::{self, Successor};
 use crate::{congestion, control, http_status, key_log, keys, live};
 use changes::Changing;
 use std::future::pending;
@@ -31,6 +33,7 @@ use striper_runtime::{CongestionChoice, Event, HostPort, Listener, Target};
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
+    sockets: &Sockets,
     options: &Options,
     listen: SocketAddr,
     target: Option<&HostPort>,
@@ -42,9 +45,10 @@ pub(crate) async fn run(
     let reading = Reading::new(keys.as_ref());
     let event_log = EventLog::new(log, options.limits.log_lines);
     let events = event_log.listener();
-    let listener = bind(listen, None, &events, &congestion).await?;
-    let page = http_status::listen(options.http_status, &events).await?;
-    let socket = control::Socket::bind(&options.control, Role::Server, log)?;
+    let listener = bind(listen, None, sockets, &events, &congestion).await?;
+    let page = http_status::listen(options.http_status, sockets, &events).await?;
+    let socket = control::Socket::bind(&options.control, Role::Server, sockets, log)?;
+    sockets.ensure_all_taken()?;
     // Last: a start that fails must leave earlier files as they are.
     let key_log = key_log::begin(log, &options.keys)?;
     let tracing = Tracing::new(options)?;
@@ -55,6 +59,7 @@ pub(crate) async fn run(
     server_options.congestion = congestion.clone();
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
     let server = server.map_err(|error| Failure::setting(&error))?;
+    keep(sockets, listen, &server);
     let reach = Reach::new(Terms::of(options, target), policy, Lookups::new(ex));
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
     let connections = Connections::default();
@@ -68,44 +73,60 @@ pub(crate) async fn run(
         open: Open::default(),
     };
     let running = running(options, &server, &listeners, (event_log.tally(), &tracing));
-    let _page = page.map(|page| page.serve(ex, log, &told, &running, &connections));
+    if let Some(page) = page {
+        sockets.hold(page.serve(ex, log, &told, &running, &connections));
+    }
     let command = Command::Server { listen, target: target.cloned() };
     let (of_listeners, of_server) = (listeners.clone(), server.clone());
-    let changing =
-        Changing { server: of_server, listeners: of_listeners, keys: reading, congestion };
+    let changing = Changing {
+        server: of_server,
+        listeners: of_listeners,
+        sockets: sockets.clone(),
+        keys: reading,
+        congestion,
+    };
     let now = Invocation { command, options: options.clone() };
     stop.on_reread(Reload::new(log, now, &connections, changing).hook());
     let proxy = Proxy::Server(server.clone());
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
-    let _control = socket.map(|socket| socket.serve(ex, subject));
+    let _control = socket.map(|socket| socket.serve(ex, sockets, subject));
     let shown = server.clone();
     let line = live::of_stripes(move || shown.status(), connections.clone());
     let _status = live::show(ex, log, line);
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
-    let code = service::run(log, &mut stop, options, &connections, pending(), async |drain| {
-        server.shutdown(drain).await;
+    let accepting = pending();
+    let predecessor = upgrade::follow(ex, sockets, &server);
+    let end = async |drain, successor: Option<&Successor>| {
+        upgrade::end(&server, &predecessor, drain, successor).await;
         told.write_last_counts();
         event_log.write_last_counts();
-    })
-    .await;
+    };
+    let code = service::run(log, sockets, &mut stop, options, &connections, accepting, end).await;
     drop(counting);
     key_log::finish(log, key_log.as_deref());
     tracing.finish(log);
     Ok(code)
 }
 
+/// A process that replaces this one goes on with the port.
+fn keep(sockets: &Sockets, listen: SocketAddr, server: &Server) {
+    if let Some(port) = server.port() {
+        sockets.keep(listen.to_string(), &port);
+    }
+}
+
 /// Listens, maybe beside a port that will be closed.
 async fn bind(
     listen: SocketAddr,
     leaving: Option<&Listener>,
+    sockets: &Sockets,
     events: &Rc<dyn Fn(Event)>,
     congestion: &CongestionChoice,
 ) -> Result<Listener, Failure> {
     let unbound = |error| Failure::bind(listen, &error);
-    let bound = Listener::bind_beside(listen, leaving, Some(events.clone())).await;
-    let mut listener = bound.map_err(unbound)?;
+    let mut listener = sockets.listen(listen, leaving, events).await?;
     listener.choose(congestion).map_err(unbound)?;
     Ok(listener)
 }

@@ -4,7 +4,9 @@ use crate::args::Options;
 use crate::failure::code;
 use crate::log::Log;
 use crate::signals::Stop;
-use crate::{clock, units};
+use crate::sockets::Sockets;
+use crate::upgrade::{self, Successor};
+use crate::{clock, supervisor, units};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -127,23 +129,117 @@ impl Drop for Entry {
     }
 }
 
+/// The time that connections have after another process has taken the sockets: longer than any
+/// machine runs.
+const UNLIMITED: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Runs until the first signal, then ends in order, and returns the exit code.
 ///
 /// `accepting` is dropped at the first signal. `end` must let connections finish for the given time
-/// and then reset the rest. At a second signal it is called again, with no time.
+/// and then reset the rest. It is called again if a signal shortens the time. If another process
+/// has taken the sockets, `end` hears of it.
 pub(crate) async fn run(
     log: &Log,
+    sockets: &Sockets,
     stop: &mut Stop,
     options: &Options,
     connections: &Connections,
     accepting: impl Future<Output = ()>,
-    end: impl AsyncFn(Duration),
+    end: impl AsyncFn(Duration, Option<&Successor>),
 ) -> u8 {
-    let accepting = async {
-        accepting.await;
+    let status = || units::count(connections.live(), "connection");
+    let working = async {
+        if !upgrade::tell_predecessor(sockets).await {
+            supervisor::serving(log);
+        }
+        work(log, sockets, stop, accepting).await
+    };
+    let beat = async {
+        supervisor::beat(log, status).await;
         std::future::pending().await
     };
-    let (signal, _) = smol::future::or(accepting, stop.next()).await;
+    let signal = match smol::future::or(working, beat).await {
+        Worked::Until(signal) => signal,
+        Worked::Replaced(successor) => {
+            tell_replaced(log, connections, &successor);
+            let all = async {
+                end(UNLIMITED, Some(&successor)).await;
+                connections.idle().await;
+                None
+            };
+            match smol::future::or(all, async { Some(stop.next().await.0) }).await {
+                Some(signal) => signal,
+                None => {
+                    log.info("stopped", "stopped", &[("cut", 0u64.into())]);
+                    return 0;
+                }
+            }
+        }
+    };
+    supervisor::stopping(log, &status());
+    drain(log, stop, options, connections, end, signal).await
+}
+
+/// How the time with new connections ended.
+enum Worked {
+    /// By a signal, with its name.
+    Until(&'static str),
+    Replaced(Successor),
+}
+
+async fn work(
+    log: &Log,
+    sockets: &Sockets,
+    stop: &mut Stop,
+    accepting: impl Future<Output = ()>,
+) -> Worked {
+    let mut accepting = std::pin::pin!(async {
+        accepting.await;
+        std::future::pending().await
+    });
+    loop {
+        let signal = async { stop.next_or_upgrade().await.map(|(signal, _)| signal) };
+        if let Some(signal) = smol::future::or(&mut accepting, signal).await {
+            return Worked::Until(signal);
+        }
+        log.info("upgrading", "SIGUSR2: starting the process that takes over", &[]);
+        let begun = async { Ok(upgrade::begin(log, sockets).await) };
+        let upgrade = smol::future::or(begun, async { Err(stop.next().await.0) });
+        let waiting = async {
+            let never: Option<&'static str> = (&mut accepting).await;
+            Err(never.unwrap_or_default())
+        };
+        match smol::future::or(upgrade, waiting).await {
+            Err(signal) => return Worked::Until(signal),
+            Ok(Ok(successor)) => return Worked::Replaced(successor),
+            Ok(Err(error)) => {
+                let text =
+                    format!("the new process does not take over, and this one stays: {error}");
+                log.warn("upgrade_failed", text, &[("error", error.to_string().into())]);
+            }
+        }
+    }
+}
+
+fn tell_replaced(log: &Log, connections: &Connections, successor: &Successor) {
+    let live = connections.live();
+    let rest = match live {
+        0 => String::new(),
+        _ => format!("; {} may go on here", units::count(live, "connection")),
+    };
+    let fields = [("successor", u64::from(successor.pid).into()), ("connections", live.into())];
+    log.info("replaced", format!("process {} has taken over{rest}", successor.pid), &fields);
+}
+
+/// Ends in order after a signal, and returns the exit code.
+async fn drain(
+    log: &Log,
+    stop: &mut Stop,
+    options: &Options,
+    connections: &Connections,
+    end: impl AsyncFn(Duration, Option<&Successor>),
+    signal: &str,
+) -> u8 {
     let drain = connections.0.drain.get().unwrap_or(options.drain_timeout);
     connections.stop_within(drain);
     let live = connections.live();
@@ -162,7 +258,7 @@ pub(crate) async fn run(
     ];
     log.info("stopping", format!("{signal}: no new connections{grace}"), &fields);
     let orderly = async {
-        end(drain).await;
+        end(drain, None).await;
         within(LAST_WORDS, connections.idle()).await;
         None
     };
@@ -172,7 +268,7 @@ pub(crate) async fn run(
     };
     if let Some(code) = smol::future::or(orderly, at_once).await {
         within(LAST_WORDS, async {
-            end(Duration::ZERO).await;
+            end(Duration::ZERO, None).await;
             connections.idle().await;
         })
         .await;

@@ -1,10 +1,12 @@
 //! SIGTERM and SIGINT: the first one stops the program in order, the second one at once. SIGHUP:
 //! keys, rules and users are read again; but if the terminal of the program is gone, and for `-W`,
-//! it is as SIGTERM. SIGCONT: the shell has written over the status line, so it is drawn again.
+//! it is as SIGTERM. SIGUSR2: another process takes the place of this one. SIGCONT: the shell has
+//! written over the status line, so it is drawn again.
 //! The control socket can stop the program too.
 
 use crate::failure::Failure;
 use crate::log::Log;
+use crate::supervisor;
 use async_signal::{Signal, Signals};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::or;
@@ -61,7 +63,8 @@ impl Stop {
     pub(crate) fn listen(log: &Log) -> Result<Self, Failure> {
         // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f).
         // If it is caught, the write fails instead, and only the trace stops.
-        let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
+        let signals =
+            [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz, Signal::Usr2];
         let signals = Signals::new(signals)
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
         let nothing: Reread = Rc::new(|| Box::pin(async { Ok(String::new()) }));
@@ -88,27 +91,37 @@ impl Stop {
     /// program that it ends (128 plus its number).
     pub(crate) async fn next(&mut self) -> (&'static str, u8) {
         loop {
+            if let Some(stop) = self.next_or_upgrade().await {
+                return stop;
+            }
+        }
+    }
+
+    /// The same; none if another process is to take the place of this one.
+    pub(crate) async fn next_or_upgrade(&mut self) -> Option<(&'static str, u8)> {
+        loop {
             let asked = async {
                 let _ = self.asked.recv().await;
                 None
             };
             let Some(signal) = or(async { Some(self.signals.next().await) }, asked).await else {
-                return ("drain", 143);
+                return Some(("drain", 143));
             };
             match signal {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {
-                    return ("SIGHUP", 129);
+                    return Some(("SIGHUP", 129));
                 }
                 Some(Ok(Signal::Hup)) => {
                     let reread = self.reread.borrow().clone();
                     match reread {
-                        Some(reread) => drop(reread().await),
-                        None => return ("SIGHUP", 129),
+                        Some(reread) => supervisor::reloading(&self.log, reread()).await,
+                        None => return Some(("SIGHUP", 129)),
                     }
                 }
+                Some(Ok(Signal::Usr2)) => return None,
                 Some(Ok(Signal::Cont)) => self.log.redraw_status(),
-                Some(Ok(Signal::Int)) => return ("SIGINT", 130),
-                Some(Ok(Signal::Term)) => return ("SIGTERM", 143),
+                Some(Ok(Signal::Int)) => return Some(("SIGINT", 130)),
+                Some(Ok(Signal::Term)) => return Some(("SIGTERM", 143)),
                 // SIGXFSZ, or an interrupted read of the signal pipe.
                 Some(_) => {}
                 None => std::future::pending().await,

@@ -1,7 +1,9 @@
 //! Unix sockets that only this user can connect to.
 
 use crate::failure::Failure;
+use crate::sockets::{Open, Sockets};
 use async_net::unix::{UnixListener, UnixStream};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Mode, lstat, unlink};
 use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,11 +18,25 @@ pub(crate) struct UnixSocket {
     path: PathBuf,
     /// The device and the inode of the socket.
     place: (u64, u64),
+    /// The sockets among which another process may take it over.
+    sockets: Option<Sockets>,
 }
 
 impl UnixSocket {
     /// Listens. A socket that a program left behind is replaced; one with a listener is not.
-    pub(crate) fn bind(path: &Path) -> Result<UnixSocket, Failure> {
+    /// It may be open already among `sockets`.
+    pub(crate) fn bind(path: &Path, sockets: Option<&Sockets>) -> Result<UnixSocket, Failure> {
+        let failed = |error: io::Error| Failure::bind_unix(path, &error);
+        let listener = match sockets.and_then(|sockets| sockets.unix(path)) {
+            Some(listener) => UnixListener::try_from(listener).map_err(failed)?,
+            None => Self::listen(path)?,
+        };
+        let stat = lstat(path).map_err(|error| failed(error.into()))?;
+        let (path, place) = (path.to_owned(), (stat.st_dev, stat.st_ino));
+        Ok(UnixSocket { listener, path, place, sockets: sockets.cloned() })
+    }
+
+    fn listen(path: &Path) -> Result<UnixListener, Failure> {
         let failed = |error: io::Error| Failure::bind_unix(path, &error);
         if is_left_behind(path) {
             unlink(path).map_err(|error| failed(error.into()))?;
@@ -29,9 +45,12 @@ impl UnixSocket {
         let before = umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(path);
         umask(before);
-        let listener = listener.map_err(failed)?;
-        let stat = lstat(path).map_err(|error| failed(error.into()))?;
-        Ok(UnixSocket { listener, path: path.to_owned(), place: (stat.st_dev, stat.st_ino) })
+        listener.map_err(failed)
+    }
+
+    /// Whether another process may take it over.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.sockets.is_some()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -45,10 +64,17 @@ impl UnixSocket {
     }
 }
 
+impl Open for UnixSocket {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         // Another program may have put its own there.
-        if lstat(&self.path).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.place) {
+        let stays = self.sockets.as_ref().is_some_and(Sockets::handed_over);
+        if !stays && lstat(&self.path).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.place) {
             let _ = unlink(&self.path);
         }
     }
@@ -83,15 +109,15 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             let path = folder.join("x.sock");
             drop(net::UnixListener::bind(&path).unwrap());
-            let socket = UnixSocket::bind(&path).unwrap();
+            let socket = UnixSocket::bind(&path, None).unwrap();
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            let failure = UnixSocket::bind(&path).err().unwrap();
+            let failure = UnixSocket::bind(&path, None).err().unwrap();
             assert!(failure.to_string().contains("in use"), "{failure}");
             drop(socket);
             assert!(!path.exists(), "it is removed at the end");
             std::fs::write(&path, "a file").unwrap();
-            assert!(UnixSocket::bind(&path).is_err() && path.exists(), "it is no socket");
+            assert!(UnixSocket::bind(&path, None).is_err() && path.exists(), "it is no socket");
             std::fs::remove_dir_all(&folder).unwrap();
         });
     }
@@ -106,7 +132,7 @@ mod tests {
         listener.listen(0).unwrap();
         let queue: Vec<_> = std::iter::from_fn(|| connect(&path).ok()).collect();
         assert!(!queue.is_empty());
-        let failure = UnixSocket::bind(&path).err().unwrap();
+        let failure = UnixSocket::bind(&path, None).err().unwrap();
         assert!(failure.to_string().contains("in use"), "{failure}");
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -5,11 +5,14 @@ use crate::event::Event;
 use crate::process::Process;
 use crate::route::Route;
 use crate::{LIMIT, Origin, UP, connect};
-use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit,
+};
 use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{ChildStderr, Stdio};
+use std::os::fd::OwnedFd;
+use std::process::{ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +20,8 @@ use std::time::Duration;
 /// A running `striper-cli`. It has said that it is ready.
 pub struct Proxy {
     process: Process,
+    /// The processes that have taken over one after another.
+    successors: Vec<Successor>,
     log: Arc<Log>,
     /// None if it listens nowhere itself.
     listen: Option<SocketAddr>,
@@ -32,20 +37,20 @@ impl Proxy {
     /// Starts it with these arguments; only those for a JSON log are added.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
         let mut command = striper(args);
-        command
-            .envs(variables.iter().copied())
-            .args(["--log", "json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut process = Process::start(&mut command);
+        command.envs(variables.iter().copied()).args(["--log", "json"]).stdin(Stdio::null());
+        Proxy::start_as(&mut command, args.join(" "))
+    }
+
+    /// Starts it by this command, which has the arguments for a JSON log. `args` name it.
+    pub fn start_as(command: &mut Command, args: String) -> Proxy {
+        let mut process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
         let log = Arc::new(Log::default());
         let stderr = process.child().stderr.take().expect("a pipe");
         thread::spawn({
             let log = log.clone();
             move || log.follow(stderr)
         });
-        let mut proxy = Proxy { process, log, listen: None, args: args.join(" ") };
+        let mut proxy = Proxy { process, successors: Vec::new(), log, listen: None, args };
         let ready = proxy.wait_for("ready");
         let mut addresses = ready.text("listen").split(", ");
         proxy.listen = addresses.find_map(|address| address.parse().ok());
@@ -126,6 +131,11 @@ impl Proxy {
         self.log.lines().events.clone()
     }
 
+    /// Errors in its log so far are as the test means them.
+    pub fn forgive_errors(&self) {
+        self.log.lines().events.retain(|event| !event.is_error());
+    }
+
     pub fn count(&self, name: &str) -> usize {
         self.log.lines().events.iter().filter(|event| event.is(name)).count()
     }
@@ -143,6 +153,38 @@ impl Proxy {
     /// Asks it to read its keys again.
     pub fn hang_up(&self) {
         self.process.signal(Signal::HUP);
+    }
+
+    /// Asks the last process for another one that takes over.
+    pub fn signal_upgrade(&self) {
+        match self.successors.last() {
+            Some(last) => last.signal(Signal::USR2),
+            None => self.process.signal(Signal::USR2),
+        }
+    }
+
+    /// Has another process of the program take over, and waits until it has.
+    pub fn upgrade(&mut self) {
+        let before = self.successors.len();
+        self.signal_upgrade();
+        let replaced = self.wait_for_some("replaced", before + 1);
+        let pid = replaced.last().map_or(0, |event| event.number("successor"));
+        self.successors.push(Successor::of(pid));
+    }
+
+    /// Stops the last process that has taken over.
+    pub fn stop_last(&self) {
+        self.successors.last().expect("an upgrade").signal(Signal::TERM);
+    }
+
+    /// Waits until the first process has ended, and returns its exit code. Others may go on.
+    pub fn first_ended(&mut self) -> Option<i32> {
+        let status = self.process.wait(LIMIT);
+        status.unwrap_or_else(|| panic!("{} does not end", self.args)).code()
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw_nonzero().get()
     }
 
     pub fn stop(&mut self) {
@@ -212,6 +254,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.process.kill();
+        self.successors.clear();
         let lines = self.log.ended();
         let mut text = format!("log of {}\n", self.args);
         lines.events.iter().for_each(|event| _ = writeln!(text, "{event}"));
@@ -221,6 +264,27 @@ impl Drop for Proxy {
             drop(lines);
             panic!("there is an error in the {text}");
         }
+    }
+}
+
+/// A process that is not our child. It is killed when this is dropped.
+struct Successor(OwnedFd);
+
+impl Successor {
+    fn of(pid: u64) -> Successor {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
+        Successor(pidfd_open(pid, PidfdFlags::empty()).expect("a running process"))
+    }
+
+    fn signal(&self, signal: Signal) {
+        pidfd_send_signal(&self.0, signal).expect("a running process");
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 

@@ -119,6 +119,9 @@ STOPPING
   SIGTERM or SIGINT (Ctrl-C), the end of the terminal of stderr, or the command
   drain: there are no new connections, and open ones may finish within
   --drain-timeout. A second signal stops at once.
+  SIGUSR2 starts a new process of the program, with the same command line. It
+  takes over all listening sockets. The old process stays until its connections
+  have ended. So a new version of the program takes over without a cut.
 
 CONTROL SOCKET
   status, drain, reload, close and trace ask a running proxy by a Unix socket,

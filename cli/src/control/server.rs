@@ -9,6 +9,7 @@ use crate::failure::{Failure, code};
 use crate::log::Log;
 use crate::service::within;
 use crate::socket::UnixSocket;
+use crate::sockets::Sockets;
 use crate::state::Role;
 use async_net::unix::UnixStream;
 use smol::Task;
@@ -37,29 +38,38 @@ const SHARE: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The socket of a process, which is removed when this is dropped.
-pub(crate) struct Socket(UnixSocket);
+pub(crate) struct Socket(Rc<UnixSocket>);
 
 impl Socket {
     /// Listens where the options say. A socket that is not named is not needed for a start: the log
     /// says at its lowest level why there is none.
-    pub(crate) fn bind(control: &Control, role: Role, log: &Log) -> Result<Option<Self>, Failure> {
+    pub(crate) fn bind(
+        control: &Control,
+        role: Role,
+        sockets: &Sockets,
+        log: &Log,
+    ) -> Result<Option<Self>, Failure> {
         let socket = match control {
             Control::Off => return Ok(None),
             Control::At(path) => {
                 place::check(path)?;
-                UnixSocket::bind(path)
+                UnixSocket::bind(path, Some(sockets))
             }
             Control::Somewhere => {
                 let path = place::own(role, &|name| std::env::var_os(name));
                 let path = path
                     .map_err(|cause| Failure { code: code::BIND, ..Failure::unexpected(cause) });
-                path.and_then(|path| UnixSocket::bind(&path))
+                path.and_then(|path| UnixSocket::bind(&path, None))
             }
         };
         match socket {
             Ok(socket) => {
                 let path = socket.path().display().to_string();
                 log.debug("control", format!("control socket: {path}"), &[("path", path.into())]);
+                let socket = Rc::new(socket);
+                if matches!(control, Control::At(_)) {
+                    sockets.keep(socket.path().display().to_string(), &socket);
+                }
                 Ok(Some(Socket(socket)))
             }
             Err(failure) if matches!(control, Control::At(_)) => Err(failure),
@@ -70,15 +80,25 @@ impl Socket {
         }
     }
 
-    /// Answers until the task is dropped.
-    pub(crate) fn serve(self, ex: &Executor, subject: Subject) -> Task<()> {
+    /// Answers until another process has the socket, or the sockets are dropped.
+    pub(crate) fn serve(
+        self,
+        ex: &Executor,
+        sockets: &Sockets,
+        subject: Subject,
+    ) -> Option<Task<()>> {
         let desk =
             Rc::new(Desk { subject, turn: smol::lock::Mutex::new(()), free: Cell::new(None) });
-        ex.spawn(accept(self.0, ex.clone(), desk))
+        let (is_shared, task) = (self.0.is_shared(), ex.spawn(accept(self.0, ex.clone(), desk)));
+        if is_shared {
+            sockets.hold(task);
+            return None;
+        }
+        Some(task)
     }
 }
 
-async fn accept(socket: UnixSocket, ex: Executor, desk: Rc<Desk>) {
+async fn accept(socket: Rc<UnixSocket>, ex: Executor, desk: Rc<Desk>) {
     let spare = Limits::default().spare_files;
     let mut clients: VecDeque<Task<()>> = VecDeque::new();
     loop {

@@ -14,6 +14,7 @@ use crate::events;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::service::{Connections, within};
+use crate::sockets::Sockets;
 use crate::state::Running;
 use crate::unfinished::{Lost, Place, Unfinished};
 use answer::Answer;
@@ -36,7 +37,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A port that is there already. Callers wait until it is served.
-pub(crate) struct Port(Listener);
+pub(crate) struct Port(Rc<Listener>);
 
 /// Ends the service when it is dropped.
 pub(crate) struct Served {
@@ -46,12 +47,14 @@ pub(crate) struct Served {
 /// Listens on the address, if there is one.
 pub(crate) async fn listen(
     address: Option<SocketAddr>,
+    sockets: &Sockets,
     events: &Rc<dyn Fn(Event)>,
 ) -> Result<Option<Port>, Failure> {
     let Some(address) = address else { return Ok(None) };
-    let listener = Listener::bind(address, Some(events.clone())).await;
-    let mut listener = listener.map_err(|error| Failure::bind(address, &error))?;
+    let mut listener = sockets.listen(address, None, events).await?;
     listener.keep_spare(Limits::default().spare_files);
+    let listener = Rc::new(listener);
+    sockets.keep(address.to_string(), &listener);
     Ok(Some(Port(listener)))
 }
 

@@ -34,17 +34,17 @@ impl Changing {
             limit: plan.next.options.connect_timeout,
         };
         let listener = match plan.moves_to() {
-            Some(address) => Some(self.port.bind(address).await?),
+            Some(address) => Some((address, self.port.bind(address).await?)),
             None => None,
         };
         let (port, log, target) = (self.port.clone(), log.clone(), target.clone());
         let commit = async move {
             port.set_terms(terms);
             match listener {
-                Some(listener) => {
+                Some((address, listener)) => {
                     super::warn_of_public(&log, listener.local_addr(), &target);
                     let opened = vec![listener.local_addr().to_string()];
-                    let before = port.move_to(listener).await;
+                    let before = port.move_to(address, listener).await;
                     let closed = before.iter().map(ToString::to_string).collect();
                     Places { opened, closed }
                 }

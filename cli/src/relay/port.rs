@@ -5,6 +5,7 @@ use crate::args::Framing;
 use crate::events;
 use crate::failure::Failure;
 use crate::service::Connections;
+use crate::sockets::Sockets;
 use smol::Task;
 use smol::channel::Receiver;
 use std::cell::RefCell;
@@ -28,6 +29,7 @@ pub(super) struct Port(Rc<Inner>);
 
 struct Inner {
     carrier: Carrier,
+    sockets: Sockets,
     events: Rc<dyn Fn(Event)>,
     terms: RefCell<Terms>,
     open: RefCell<Option<(Rc<Listener>, Task<()>)>>,
@@ -53,9 +55,14 @@ impl Drop for Closing {
 
 impl Port {
     /// It listens nowhere yet.
-    pub(super) fn new(carrier: Carrier, terms: Terms, events: Rc<dyn Fn(Event)>) -> Port {
+    pub(super) fn new(
+        carrier: Carrier,
+        terms: Terms,
+        sockets: Sockets,
+        events: Rc<dyn Fn(Event)>,
+    ) -> Port {
         let (terms, open) = (RefCell::new(terms), RefCell::default());
-        Port(Rc::new(Inner { carrier, events, terms, open }))
+        Port(Rc::new(Inner { carrier, sockets, events, terms, open }))
     }
 
     pub(super) fn closing(&self) -> Closing {
@@ -68,12 +75,17 @@ impl Port {
 
     pub(super) async fn bind(&self, address: SocketAddr) -> Result<Listener, Failure> {
         let open = self.0.open.borrow().as_ref().map(|(listener, _)| listener.clone());
-        bind(address, open.as_deref(), &self.0.events).await
+        bind(address, open.as_deref(), &self.0.sockets, &self.0.events).await
     }
 
     /// Takes connections there from now on. The result says where it took them before.
-    pub(super) async fn move_to(&self, listener: Listener) -> Option<SocketAddr> {
+    pub(super) async fn move_to(
+        &self,
+        address: SocketAddr,
+        listener: Listener,
+    ) -> Option<SocketAddr> {
         let listener = Rc::new(listener);
+        self.0.sockets.keep(address.to_string(), &listener);
         let task = self.0.carrier.ex.spawn(self.clone().attend(listener.clone()));
         let (before, task) = self.0.open.replace(Some((listener, task)))?;
         task.cancel().await;
@@ -103,10 +115,10 @@ impl Port {
 pub(super) async fn bind(
     address: SocketAddr,
     leaving: Option<&Listener>,
+    sockets: &Sockets,
     events: &Rc<dyn Fn(Event)>,
 ) -> Result<Listener, Failure> {
-    let bound = Listener::bind_beside(address, leaving, Some(events.clone())).await;
-    let mut listener = bound.map_err(|error| Failure::bind(address, &error))?;
+    let mut listener = sockets.listen(address, leaving, events).await?;
     listener.keep_spare(Limits::default().spare_files);
     Ok(listener)
 }

@@ -182,12 +182,14 @@ fn options(plan: &mut Plan, old: &Options, new: &mut Options) {
         accept_proxy_protocol,
         proxy_protocol,
         http_status,
+        control,
     } = new;
     plan.fix("stripes", &old.stripes, stripes);
     plan.fix("scheduler", &old.scheduler, scheduler);
     plan.fix("congestion", &old.congestion, congestion);
     plan.fix("trace", &old.trace, trace);
     plan.fix("http-status", &old.http_status, http_status);
+    plan.fix("control", &old.control, control);
     plan.fix("limit log-lines", &old.limits.log_lines, &mut limits.log_lines);
     key_options(plan, &old.keys, keys);
     plan.note(&old.rules, rules, Change::Rules);
@@ -257,6 +259,7 @@ mod tests {
             (SERVER, "--congestion reno", Err("congestion")),
             (SERVER, "--trace t", Err("trace")),
             (SERVER, "--http-status 0", Err("http-status")),
+            (SERVER, "--control off", Err("control")),
             (SERVER, "--tls-key-log t", Err("tls-key-log")),
             (
                 SERVER,

@@ -1,6 +1,6 @@
 //! The changes of a running server.
 
-use super::{bind, server_options, warn_of_public};
+use super::{bind, keep, server_options, warn_of_public};
 use crate::args::{Command, Invocation, Options};
 use crate::failure::Failure;
 use crate::keys::{self, Read, Reading};
@@ -9,6 +9,7 @@ use crate::log::Log;
 use crate::policy::Policy;
 use crate::reach::Terms;
 use crate::reload::{Change, Later, Places, Plan, Ready, Role};
+use crate::sockets::Sockets;
 use smol::future::FutureExt;
 use striper_runtime::keys::Keys;
 use striper_runtime::local::{Server, ServerOptions};
@@ -17,6 +18,7 @@ use striper_runtime::{CongestionChoice, HostPort};
 pub(super) struct Changing {
     pub server: Server,
     pub listeners: Listeners,
+    pub sockets: Sockets,
     pub keys: Reading,
     pub congestion: CongestionChoice,
 }
@@ -61,11 +63,13 @@ impl Changing {
         let listener = match plan.moves_to() {
             Some(address) => {
                 let (port, events) = (self.server.port(), &self.listeners.events);
-                Some(bind(address, port.as_deref(), events, &self.congestion).await?)
+                let port = port.as_deref();
+                Some((address, bind(address, port, &self.sockets, events, &self.congestion).await?))
             }
             None => None,
         };
         let (server, listeners) = (self.server.clone(), self.listeners.clone());
+        let sockets = self.sockets.clone();
         let (terms, rules) = (Terms::of(options, target.as_ref()), options.rules.clone());
         let ServerOptions { session, limits, .. } = limits;
         let (seen, log, own_keys) = (self.keys.clone(), log.clone(), options.keys.clone());
@@ -79,10 +83,11 @@ impl Changing {
                 None => listeners.recheck(),
             }
             seen.keep(keys);
-            listener.map_or_else(Places::default, |listener| {
+            listener.map_or_else(Places::default, |(address, listener)| {
                 let opened = vec![listener.local_addr().to_string()];
                 let closed = vec![server.local_addr().to_string()];
                 server.move_to(listener);
+                keep(&sockets, address, &server);
                 warn_of_public(&log, &own_keys, server.local_addr(), &listeners.reach);
                 Places { opened, closed }
             })

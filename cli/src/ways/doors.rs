@@ -3,6 +3,7 @@
 use super::{Door, Inside, Port};
 use crate::args::Way;
 use crate::failure::Failure;
+use crate::sockets::Sockets;
 use smol::Task;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,6 +15,7 @@ pub(crate) struct Doors(Rc<Inner>);
 
 struct Inner {
     inside: Inside,
+    sockets: Sockets,
     events: Rc<dyn Fn(Event)>,
     open: RefCell<Vec<Attended>>,
 }
@@ -42,13 +44,14 @@ impl Opened {
     pub(crate) async fn open(
         ways: &[Way],
         mut ports: Vec<Port>,
+        sockets: &Sockets,
         events: &Rc<dyn Fn(Event)>,
     ) -> Result<Opened, Failure> {
         let mut opened = Vec::new();
         for way in ways {
             let same = ports.iter().position(|port| port.is_of(way));
             let port = same.map(|at| ports.swap_remove(at));
-            let door = Door::open(way, port, &ports, events).await?;
+            let door = Door::open(way, port, &ports, sockets, events).await?;
             opened.extend(door.map(|door| (way.clone(), door)));
         }
         Ok(Opened(opened))
@@ -60,15 +63,16 @@ impl Opened {
 }
 
 impl Doors {
-    pub(crate) fn new(inside: Inside, events: Rc<dyn Fn(Event)>) -> Doors {
-        Doors(Rc::new(Inner { inside, events, open: RefCell::default() }))
+    pub(crate) fn new(inside: Inside, sockets: Sockets, events: Rc<dyn Fn(Event)>) -> Doors {
+        Doors(Rc::new(Inner { inside, sockets, events, open: RefCell::default() }))
     }
 
     /// From now on what comes in through them is carried.
     pub(crate) fn attend(&self, opened: Opened) {
-        let inside = &self.0.inside;
+        let Inner { inside, sockets, .. } = &*self.0;
         let attend = |(way, door): (Way, Door)| {
             let (port, place) = (door.port(&way), door.place());
+            port.iter().for_each(|port| port.keep(sockets));
             Attended { way, port, place, task: inside.ex.spawn(door.attend(inside.clone())) }
         };
         self.0.open.borrow_mut().extend(opened.0.into_iter().map(attend));
@@ -81,7 +85,7 @@ impl Doors {
     /// Opens doors that take the place of others: these leave them their ports.
     pub(crate) async fn open_for(&self, ways: &[Way], leaving: &[Way]) -> Result<Opened, Failure> {
         let ports = self.leaving(leaving).into_iter().filter_map(|(_, port)| port).collect();
-        Opened::open(ways, ports, &self.0.events).await
+        Opened::open(ways, ports, &self.0.sockets, &self.0.events).await
     }
 
     /// Closes them. The result says where they were.

@@ -16,6 +16,7 @@ use crate::events::{self, Named};
 use crate::failure::Failure;
 use crate::lookups::Lookups;
 use crate::service::{Connections, Ends, Entry};
+use crate::sockets::Sockets;
 use crate::unfinished;
 use arrival::Arrival;
 pub(crate) use doors::{Doors, Opened};
@@ -62,6 +63,14 @@ pub(crate) enum Port {
 }
 
 impl Port {
+    /// A process that replaces this one goes on with it.
+    fn keep(&self, sockets: &Sockets) {
+        match self {
+            Port::Tcp(address, listener) => sockets.keep(address.to_string(), listener),
+            Port::Unix(door) => sockets.keep(door.path().display().to_string(), door),
+        }
+    }
+
     /// Whether this is where the way would listen.
     fn is_of(&self, way: &Way) -> bool {
         match (self, way) {
@@ -81,11 +90,12 @@ impl Door {
         way: &Way,
         port: Option<Port>,
         leaving: &[Port],
+        sockets: &Sockets,
         events: &Rc<dyn Fn(Event)>,
     ) -> Result<Option<Door>, Failure> {
         let listen = async |address: SocketAddr| match &port {
             Some(Port::Tcp(_, listener)) => Ok(listener.clone()),
-            _ => bind(address, leaving, events).await,
+            _ => bind(address, leaving, sockets, events).await,
         };
         Ok(match way {
             Way::Forward { listen: Place::Tcp(address), target } => {
@@ -94,7 +104,7 @@ impl Door {
             Way::Forward { listen: Place::Unix(path), target } => {
                 let door = match &port {
                     Some(Port::Unix(door)) => door.clone(),
-                    _ => Rc::new(UnixDoor::bind(path, Limits::default().spare_files)?),
+                    _ => Rc::new(UnixDoor::open(path, sockets, Limits::default().spare_files)?),
                 };
                 Some(Door::Unix(door, target.clone(), events.clone()))
             }
@@ -200,14 +210,14 @@ impl Door {
 async fn bind(
     address: SocketAddr,
     leaving: &[Port],
+    sockets: &Sockets,
     events: &Rc<dyn Fn(Event)>,
 ) -> Result<Rc<Listener>, Failure> {
     let leaving = leaving.iter().filter_map(|port| match port {
         Port::Tcp(_, listener) => Some(&**listener),
         Port::Unix(_) => None,
     });
-    let bound = Listener::bind_beside(address, leaving, Some(events.clone())).await;
-    let mut listener = bound.map_err(|error| Failure::bind(address, &error))?;
+    let mut listener = sockets.listen(address, leaving, events).await?;
     listener.keep_spare(Limits::default().spare_files);
     Ok(Rc::new(listener))
 }

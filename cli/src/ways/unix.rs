@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use crate::socket::UnixSocket;
+use crate::sockets::{Open, Sockets};
+use rustix::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 use striper_runtime::{Event, Pipe, StreamPipe};
@@ -18,8 +20,8 @@ pub(crate) struct UnixDoor {
 
 impl UnixDoor {
     /// Listens. A socket that a program left behind is replaced; one with a listener is not.
-    pub(crate) fn bind(path: &Path, spare: u64) -> Result<UnixDoor, Failure> {
-        Ok(UnixDoor { socket: UnixSocket::bind(path)?, spare })
+    pub(crate) fn open(path: &Path, sockets: &Sockets, spare: u64) -> Result<UnixDoor, Failure> {
+        Ok(UnixDoor { socket: UnixSocket::bind(path, Some(sockets))?, spare })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -40,5 +42,11 @@ impl UnixDoor {
                 }
             }
         }
+    }
+}
+
+impl Open for UnixDoor {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.socket()
     }
 }

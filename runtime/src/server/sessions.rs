@@ -89,7 +89,6 @@ impl Sessions {
                 None => options.session,
             }),
             unanswered: Places::new(options.limits.unanswered),
-            unanswered: Places::new(options.limits.unanswered),
             limits: RefCell::new(options.limits),
             traces: RefCell::new(options.traces),
             events,
@@ -233,7 +232,7 @@ impl Sessions {
 
     /// How long a caller may take for its handshake.
     pub(super) fn handshake_time(&self) -> Duration {
-        self.limits.handshake_time
+        self.limits().handshake_time
     }
 
     pub(super) async fn retire(&self) {

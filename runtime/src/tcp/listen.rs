@@ -48,10 +48,6 @@ impl Listener {
     fn of(listener: TcpListener, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
-        Self::on(listener, events)
-    }
-
-    fn on(listener: TcpListener, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
         let addr = listener.local_addr()?;
         let (clock, patience) = (SystemClock::new(), Patience::new(Events::new(events)));
         let congestion = CongestionChoice::System;
@@ -82,8 +78,7 @@ impl Listener {
         // Nobody else may listen beside them.
         reuse(false)?;
         bound?;
-        socket.set_nonblocking(true)?;
-        Self::on(TcpListener::try_from(std::net::TcpListener::from(socket))?, events)
+        Self::on(socket.into(), events)
     }
 
     /// Where it listens.

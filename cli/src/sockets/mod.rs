@@ -1,0 +1,199 @@
+//! The listening sockets of a command. Some may be open before it starts: those of the service
+//! manager (`LISTEN_FDS`), or those of the process that this one replaces.
+
+pub(crate) mod channel;
+
+use crate::failure::Failure;
+use channel::Channel;
+use listenfd::ListenFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::rc::{Rc, Weak};
+use striper_runtime::{Event, Listener};
+
+/// The process that this one replaces. The value is its id.
+pub(crate) const PREDECESSOR: &str = "REPLACED_STRIPER";
+
+/// Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Sockets(Rc<State>);
+
+struct State {
+    /// Open sockets that are not yet in use.
+    given: RefCell<Vec<Named>>,
+    by_manager: Cell<bool>,
+    /// Where this command listens.
+    places: RefCell<Vec<String>>,
+    /// The sockets in use, for a process that replaces this one. Some may be closed by now.
+    kept: RefCell<Vec<(String, Weak<dyn Open>)>>,
+    /// What answers at sockets that a process which replaces this one answers at.
+    held: RefCell<Vec<Box<dyn Any>>>,
+    predecessor: RefCell<Option<Rc<Channel>>>,
+    handed_over: Cell<bool>,
+}
+
+/// A socket by the place to listen on, as the command names it.
+struct Named {
+    place: String,
+    socket: OwnedFd,
+}
+
+/// A socket that listens, and is closed when this is dropped.
+pub(crate) trait Open {
+    fn socket(&self) -> BorrowedFd<'_>;
+}
+
+impl Open for Listener {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.socket()
+    }
+}
+
+impl Sockets {
+    /// Takes what the service manager has opened. No other thread may run yet.
+    pub(crate) fn begin() -> Result<Sockets, Failure> {
+        let (mut all, mut given) = (ListenFd::from_env(), Vec::new());
+        for nth in 0..all.len() {
+            given.extend(of_manager(&mut all, nth).map_err(|error| unusable(&error))?);
+        }
+        let by_manager = Cell::new(!given.is_empty());
+        Ok(Sockets(Rc::new(State {
+            given: RefCell::new(given),
+            by_manager,
+            places: RefCell::default(),
+            kept: RefCell::default(),
+            held: RefCell::default(),
+            predecessor: RefCell::default(),
+            handed_over: Cell::new(false),
+        })))
+    }
+
+    /// Takes what the process that this one replaces has opened, if there is such a process: our
+    /// parent, at the other end of standard input.
+    pub(crate) async fn inherit(&self) -> Result<(), Failure> {
+        let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+        if parent.is_none() || std::env::var(PREDECESSOR).ok() != parent {
+            return Ok(());
+        }
+        let receive = async {
+            let channel = Channel::of(io::stdin().as_fd().try_clone_to_owned()?)?;
+            while let Some((place, Some(socket))) = channel.receive().await? {
+                self.0.given.borrow_mut().push(Named { place, socket });
+            }
+            io::Result::Ok(channel)
+        };
+        let channel = receive.await;
+        let channel =
+            channel.map_err(|error| Failure::unexpected(format!("{PREDECESSOR}: {error}")))?;
+        self.0.predecessor.replace(Some(Rc::new(channel)));
+        self.0.by_manager.set(false);
+        Ok(())
+    }
+
+    /// Listens on an address, on an open socket if there is one for it. Ports in `leaving` may have
+    /// the same number, since they will be closed.
+    pub(crate) async fn listen<'a>(
+        &self,
+        address: SocketAddr,
+        leaving: impl IntoIterator<Item = &'a Listener>,
+        events: &Rc<dyn Fn(Event)>,
+    ) -> Result<Listener, Failure> {
+        let listener = match self.take(&address.to_string()) {
+            Some(socket) => Listener::on(TcpListener::from(socket), Some(events.clone())),
+            None => Listener::bind_beside(address, leaving, Some(events.clone())).await,
+        };
+        listener.map_err(|error| Failure::bind(address, &error))
+    }
+
+    /// The open socket for a path, if there is one.
+    pub(crate) fn unix(&self, path: &Path) -> Option<UnixListener> {
+        self.take(&path.display().to_string()).map(UnixListener::from)
+    }
+
+    /// The process that replaces this one goes on with a socket, unless it is closed by then.
+    pub(crate) fn keep(&self, place: String, socket: &Rc<impl Open + 'static>) {
+        let socket: Weak<dyn Open> = Rc::downgrade(&(socket.clone() as Rc<dyn Open>));
+        let mut kept = self.0.kept.borrow_mut();
+        kept.retain(|(other, open)| *other != place && open.strong_count() > 0);
+        kept.push((place, socket));
+    }
+
+    /// Drops this when another process listens.
+    pub(crate) fn hold(&self, answering: impl Any) {
+        self.0.held.borrow_mut().push(Box::new(answering));
+    }
+
+    fn take(&self, place: &str) -> Option<OwnedFd> {
+        self.0.places.borrow_mut().push(place.to_owned());
+        let mut given = self.0.given.borrow_mut();
+        let nth = given.iter().position(|named| named.place == place)?;
+        Some(given.remove(nth).socket)
+    }
+
+    /// The command listens everywhere by now. Fails if the service manager has opened a socket that
+    /// nobody serves.
+    pub(crate) fn ensure_all_taken(&self) -> Result<(), Failure> {
+        let given = self.0.given.take();
+        let Some(Named { place, .. }) = given.first().filter(|_| self.0.by_manager.get()) else {
+            return Ok(());
+        };
+        let places = self.0.places.borrow().join(", ");
+        Err(Failure::config(
+            format!("LISTEN_FDS: systemd listens on {place}, and this command on {places}"),
+            "write the same address in ListenStream= of the .socket unit and in the command",
+        ))
+    }
+
+    /// Whether the file of a Unix socket belongs to somebody else: the service manager, or the
+    /// process that has replaced this one.
+    pub(crate) fn handed_over(&self) -> bool {
+        self.0.handed_over.get() || self.0.by_manager.get()
+    }
+
+    /// Another process listens from now on.
+    pub(crate) fn hand_over(&self) {
+        self.0.handed_over.set(true);
+        self.0.held.take();
+    }
+
+    /// Sends all sockets to the process that replaces this one.
+    pub(crate) async fn send_to(&self, successor: &Channel) -> io::Result<()> {
+        let copy = |(place, open): &(String, Weak<dyn Open>)| {
+            let open = open.upgrade()?;
+            Some(open.socket().try_clone_to_owned().map(|socket| (place.clone(), socket)))
+        };
+        let kept: io::Result<Vec<_>> = self.0.kept.borrow().iter().filter_map(copy).collect();
+        for (place, socket) in kept? {
+            successor.send(&place, Some(socket.as_fd())).await?;
+        }
+        successor.send("that is all", None).await
+    }
+
+    /// The process that this one replaces, if there is one.
+    pub(crate) fn predecessor(&self) -> Option<Rc<Channel>> {
+        self.0.predecessor.borrow().clone()
+    }
+}
+
+fn of_manager(all: &mut ListenFd, nth: usize) -> io::Result<Option<Named>> {
+    if let Ok(Some(listener)) = all.take_tcp_listener(nth) {
+        let place = listener.local_addr()?.to_string();
+        return Ok(Some(Named { place, socket: listener.into() }));
+    }
+    let Some(listener) = all.take_unix_listener(nth)? else { return Ok(None) };
+    let address = listener.local_addr()?;
+    let path = address.as_pathname().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok(Some(Named { place: path.display().to_string(), socket: listener.into() }))
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    Failure::config(
+        format!("LISTEN_FDS: a socket of systemd is no TCP or Unix listener: {error}"),
+        "use ListenStream= with an address or a path in the .socket unit",
+    )
+}

@@ -1,0 +1,183 @@
+//! SIGUSR2: a new process of the program takes the listening sockets, and this one goes on with its
+//! connections until they have ended.
+//!
+//! The new process has the same command line. It is our child, and its standard input is a channel
+//! to us. We send the sockets, and it answers once it serves. From then on it sends the stripes of
+//! sessions that it does not know.
+
+use crate::log::Log;
+use crate::sockets::channel::Channel;
+use crate::sockets::{PREDECESSOR, Sockets};
+use crate::supervisor;
+use async_net::unix::UnixStream;
+use rustix::fd::{AsFd, OwnedFd};
+use smol::Async;
+use smol::channel::Receiver;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+use striper_runtime::local::{Calling, Executor, PassedOn, Predecessor, Server};
+use striper_runtime::{Pipe, StreamPipe};
+
+/// The answer of a process that serves.
+const SERVING: &str = "serving";
+
+/// The process that has taken the sockets.
+pub(crate) struct Successor {
+    channel: Channel,
+    pub pid: u32,
+}
+
+/// A process that does not serve yet. It ends when this is dropped.
+struct Starting(Option<Child>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts the process that replaces this one, and waits until it serves.
+pub(crate) async fn begin(log: &Log, sockets: &Sockets) -> io::Result<Successor> {
+    let (channel, theirs) = Channel::pair()?;
+    let mut command = Command::new(program()?);
+    command.args(std::env::args_os().skip(1)).stdin(Stdio::from(theirs));
+    command.env(PREDECESSOR, std::process::id().to_string());
+    // It is about this process.
+    command.env_remove("WATCHDOG_PID");
+    let mut starting = Starting(Some(command.spawn()?));
+    // Its end of the channel is in the command too, and would keep the channel open.
+    drop(command);
+    sockets.send_to(&channel).await?;
+    match channel.receive().await? {
+        Some((answer, _)) if answer == SERVING => {}
+        _ => return Err(io::Error::other("it has ended, and its last lines say why")),
+    }
+    let pid = starting.0.take().map_or(0, |child| child.id());
+    supervisor::replaced(log, pid);
+    sockets.hand_over();
+    Ok(Successor { channel, pid })
+}
+
+/// The program as it was called: an update may have put another file there. The system's own name
+/// for it would be that of the old file.
+fn program() -> io::Result<PathBuf> {
+    let called = std::env::args_os().next().unwrap_or_else(OsString::new);
+    if called.as_encoded_bytes().contains(&b'/') {
+        return Ok(called.into());
+    }
+    let known = std::env::current_exe()?.into_os_string();
+    let name = known.to_string_lossy();
+    // Linux appends this once the file has been replaced.
+    Ok(name.strip_suffix(" (deleted)").map_or(known.clone().into(), PathBuf::from))
+}
+
+impl Successor {
+    /// Takes the stripes that the successor passes on. Never ready.
+    pub(crate) async fn attend(&self, server: &Server) {
+        while let Ok(Some((caller, Some(socket)))) = self.channel.receive().await {
+            if let (Some(caller), Ok(pipe)) = (read(&caller), pipe(socket)) {
+                server.welcome(caller, pipe);
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Tells the process that this one replaces, if there is one, that this one serves. Says whether
+/// there is one.
+pub(crate) async fn tell_predecessor(sockets: &Sockets) -> bool {
+    let Some(predecessor) = sockets.predecessor() else { return false };
+    // If it has ended meanwhile, this process serves alone.
+    let _ = predecessor.send(SERVING, None).await;
+    true
+}
+
+/// Has a server pass stripes on to the process that it replaces, if there is one. The result closes
+/// when that has ended.
+pub(crate) fn follow(ex: &Executor, sockets: &Sockets, server: &Server) -> Receiver<()> {
+    let (closer, closed) = smol::channel::bounded(1);
+    if let Some(channel) = sockets.predecessor() {
+        server.set_predecessor(Some(Rc::new(Before(channel.clone()))));
+        let server = server.clone();
+        let wait = async move {
+            while let Ok(Some(_)) = channel.receive().await {}
+            server.set_predecessor(None);
+            drop(closer);
+        };
+        ex.spawn(wait).detach();
+    }
+    closed
+}
+
+/// The process that a server replaces.
+struct Before(Rc<Channel>);
+
+impl Predecessor for Before {
+    fn call(&self, caller: PassedOn) -> Calling<'_> {
+        Box::pin(async move {
+            let (ours, theirs) = UnixStream::pair().ok()?;
+            self.0.send(&write(&caller), Some(theirs.as_fd())).await.ok()?;
+            Some(Box::new(StreamPipe::new(ours.clone(), ours)) as Box<dyn Pipe>)
+        })
+    }
+}
+
+/// Ends a server: within `drain`, or with its last session if another process has taken over.
+pub(crate) async fn end(
+    server: &Server,
+    predecessor: &Receiver<()>,
+    drain: Duration,
+    successor: Option<&Successor>,
+) {
+    let Some(successor) = successor else { return server.shutdown(drain).await };
+    let all = async {
+        server.retire().await;
+        // Stripes of its sessions come by way of this process.
+        let _ = predecessor.recv().await;
+    };
+    smol::future::or(all, successor.attend(server)).await;
+}
+
+fn pipe(socket: OwnedFd) -> io::Result<Box<dyn Pipe>> {
+    let stream = std::os::unix::net::UnixStream::from(socket);
+    let stream = UnixStream::from(Async::new(stream)?);
+    Ok(Box::new(StreamPipe::new(stream.clone(), stream)))
+}
+
+/// A caller as a message: its address, and its key if callers need one.
+fn write(caller: &PassedOn) -> String {
+    let key = caller.key.map(|key| format!(" {key}")).unwrap_or_default();
+    format!("{}{key}", caller.from)
+}
+
+fn read(message: &str) -> Option<PassedOn> {
+    let (from, key) = match message.split_once(' ') {
+        Some((from, key)) => (from, Some(key.parse().ok()?)),
+        None => (message, None),
+    };
+    Some(PassedOn { from: from.parse().ok()?, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use striper_runtime::keys::PublicKey;
+
+    #[test]
+    fn a_caller_is_read_as_it_was_written() {
+        let from = "[::1]:7650".parse().unwrap();
+        for key in [None, Some(PublicKey([7; 32]))] {
+            let caller = PassedOn { from, key };
+            assert_eq!(read(&write(&caller)), Some(caller));
+        }
+        assert_eq!(read("nobody"), None);
+        assert_eq!(read("127.0.0.1:1 nonsense"), None);
+    }
+}
