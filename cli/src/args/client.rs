@@ -56,12 +56,11 @@ pub(super) struct Client {
         short = 'L', long = "listen", value_name = "[ADDR:]PORT...", value_parser = way::forward
     )]
     forwards: Vec<Way>,
-    /// the address of a proxy for local programs, which name their targets by SOCKS5, SOCKS4a or
-    /// HTTP. The server looks names up
+    /// a proxy for local programs, which name targets by SOCKS5, SOCKS4a or HTTP. The server looks
+    /// names up
     #[arg(short = 'D', long = "proxy", value_name = "[ADDR:]PORT", value_parser = way::proxy)]
     proxies: Vec<Way>,
-    /// with -D: only programs with one of these names and passwords, USER:PASSWORD in each line.
-    /// SIGHUP reads it again
+    /// with -D: only programs with one of these names and passwords, USER:PASSWORD in each line
     #[arg(long, value_name = "FILE", value_parser = file())]
     proxy_users: Option<PathBuf>,
     /// connections from this address or block begin with a PROXY header (HAProxy) that names their

@@ -79,6 +79,7 @@ impl Command {
             self,
             Command::Help(_)
                 | Command::Version
+                | Command::Ask { .. }
                 | Command::Man(_)
                 | Command::Completions(_)
                 | Command::Example(_)

@@ -59,7 +59,7 @@ pub(super) struct Proxying {
     pub drain_timeout: Option<Duration>,
     #[command(flatten)]
     pub connecting: Connecting,
-    /// the socket by which status, drain and others reach it: a path, or off (one of its own)
+    /// control socket (docs/OPERATING.md): a path, or off
     #[arg(long, value_name = "PATH|off", value_parser = control())]
     pub control: Option<Control>,
     /// log only warnings and errors
