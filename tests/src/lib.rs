@@ -35,6 +35,7 @@ pub mod servers;
 pub mod skipped;
 mod socket;
 pub mod stranger;
+mod terminal;
 pub mod tidy;
 pub mod tshark;
 
@@ -53,6 +54,7 @@ pub use socket::{
     connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, take_little,
     try_connect, try_finish,
 };
+pub use terminal::Terminal;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
