@@ -25,6 +25,7 @@ mod relay;
 mod server;
 mod shared;
 mod spelling;
+mod top;
 mod values;
 mod way;
 
@@ -84,6 +85,7 @@ fn interpret(line: &Line<'_>, words: Vec<OsString>, env: Env<'_>) -> Result<Invo
         Ok(Chosen::Reload(reload)) => Ok(reload.read()),
         Ok(Chosen::Close(close)) => Ok(close.read()),
         Ok(Chosen::Trace(trace)) => trace.read(line),
+        Ok(Chosen::Top(top)) => Ok(top.read()),
         Ok(Chosen::Keygen(keygen)) => keygen.read(line),
         Ok(Chosen::Pubkey(pubkey)) => alone(Command::Pubkey { file: pubkey.file }),
         Ok(Chosen::Demo(demo)) => Ok((Command::Demo { json: demo.json }, demo.given())),

@@ -40,6 +40,8 @@ mod sockets;
 mod state;
 mod status;
 mod supervisor;
+#[cfg(feature = "top")]
+mod top;
 mod trace;
 mod unfinished;
 mod units;
@@ -51,6 +53,7 @@ use args::{Command, Invocation};
 use failure::Failure;
 use log::{Log, LogFormat, Verbosity};
 use sockets::Sockets;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::local::Executor;
@@ -84,6 +87,7 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
         Command::Check(checked) => config::check(checked, options)?,
         Command::Example(role) => output::print(&config::example(role))?,
         Command::Values { values, json } => output::print(&config::values(values, *json))?,
+        Command::Top { socket, no_color } => return top(socket.as_deref(), *no_color),
         Command::Ask { question, socket } => control::commands::ask(question, socket.as_deref())?,
         Command::Demo { .. }
         | Command::Server { .. }
@@ -91,6 +95,18 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
         | Command::Relay { .. } => return serve(invocation),
     }
     Ok(0)
+}
+
+#[cfg(feature = "top")]
+fn top(socket: Option<&Path>, no_color: bool) -> Result<u8, Failure> {
+    top::run(socket, no_color)
+}
+
+#[cfg(not(feature = "top"))]
+fn top(_socket: Option<&Path>, _no_color: bool) -> Result<u8, Failure> {
+    let cause = "this build has no top (Cargo's feature of this name); striper-cli status shows \
+                 the same, once";
+    Err(Failure { code: failure::code::USAGE, ..Failure::unexpected(cause) })
 }
 
 fn serve(invocation: Invocation) -> Result<u8, Failure> {

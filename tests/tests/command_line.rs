@@ -27,7 +27,7 @@ fn help_and_version_go_to_standard_output_and_each_command_has_a_page() {
     assert_eq!(manual, run(&["--help"], &[]).success());
     assert!(manual.contains("striper-cli -s 0.0.0.0:7650 localhost:22"));
     let others = ["server", "client", "relay", "datagram", "keygen", "pubkey", "demo"];
-    let others = others.into_iter().chain(["run", "check", "config"]);
+    let others = others.into_iter().chain(["run", "check", "config", "top"]);
     for command in ["-s", "-c"].into_iter().chain(others) {
         let page = run(&["help", command], &[]).success();
         assert_eq!(page, run(&[command, "--help"], &[]).success(), "{command}");

@@ -33,3 +33,15 @@ fn each_program_is_built_with_the_features_of_the_whole_workspace() {
         );
     }
 }
+
+#[test]
+fn a_build_without_default_features_has_no_more_packages_and_none_that_draw() {
+    let workspace = packages(&["--workspace"]);
+    let small = packages(&["--package", "striper-cli", "--no-default-features"]);
+    let other: Vec<&String> = small.difference(&workspace).collect();
+    assert!(other.is_empty(), "a small build has other features than --workspace: {other:?}");
+    let draws = |packages: &BTreeSet<String>| {
+        packages.iter().any(|package| package.starts_with("ratatui") || package.contains("termion"))
+    };
+    assert!(draws(&workspace) && !draws(&small), "{small:?}");
+}

@@ -10,6 +10,7 @@ use super::packages::{Completions, Man};
 use super::relay::{Datagram, Relay};
 use super::server::Server;
 use super::shared::{Connecting, Proxying, Scheduling, Striping};
+use super::top::Top;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,6 +51,7 @@ pub(super) enum Chosen {
     Reload(Reload),
     Close(Close),
     Trace(Trace),
+    Top(Top),
     Keygen(Keygen),
     Pubkey(Pubkey),
     Demo(Demo),

@@ -50,6 +50,11 @@ pub(crate) enum Command {
         question: Question,
         socket: Option<PathBuf>,
     },
+    /// Shows a running proxy live.
+    Top {
+        socket: Option<PathBuf>,
+        no_color: bool,
+    },
     Keygen {
         file: PathBuf,
         kind: KeyKind,
@@ -80,6 +85,7 @@ impl Command {
             Command::Help(_)
                 | Command::Version
                 | Command::Ask { .. }
+                | Command::Top { .. }
                 | Command::Man(_)
                 | Command::Completions(_)
                 | Command::Example(_)

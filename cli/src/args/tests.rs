@@ -308,6 +308,8 @@ fn a_running_proxy_is_asked_by_words() {
         ("trace on a x", ask(Question::Trace(Some("a".into())), Some("x"))),
         ("trace off", ask(Question::Trace(None), None)),
         ("trace off x", ask(Question::Trace(None), Some("x"))),
+        ("top", Command::Top { socket: None, no_color: false }),
+        ("top --no-color x", Command::Top { socket: Some("x".into()), no_color: true }),
     ] {
         assert_eq!(read(line).command, command, "{line}");
         let wrong = [("STRIPER_STRIPES", "many")];
