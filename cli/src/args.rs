@@ -40,7 +40,7 @@ pub(crate) use environment::VARIABLES;
 pub(crate) use environment::defaults;
 pub(crate) use environment::{about, misnamed};
 use file::split;
-pub(crate) use file::{From, Value, in_keys, key_of, section_of};
+pub(crate) use file::{From, Value, in_keys, key_of, of_file, section_of};
 use given::Given;
 pub(crate) use invocation::{Command, Control, Framing, Invocation, Options, Place, Question, Way};
 pub(crate) use keys::KeyOptions;

@@ -4,7 +4,7 @@ mod example;
 
 pub(crate) use example::example;
 
-use crate::args::{Command, From, Options, Value};
+use crate::args::{Command, From, Options, Value, of_file};
 use crate::failure::{Failure, printable};
 use crate::log::Log;
 use crate::{client, output, server};
@@ -25,8 +25,8 @@ pub(crate) fn check(command: &Command, options: &Options) -> Result<(), Failure>
         _ => Ok(()),
     };
     log.flush();
-    checked?;
     let file = options.file.as_deref().unwrap_or(Path::new(""));
+    checked.map_err(|failure| of_file(file, command.role(), failure))?;
     output::print(&format!("{}: no mistake found\n", file.display()))
 }
 

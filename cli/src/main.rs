@@ -113,6 +113,7 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     let sockets = Sockets::begin()?;
     files::check_threads()?;
     let demo = matches!(invocation.command, Command::Demo { .. });
+    let (file, role) = (invocation.options.file.clone(), invocation.command.role());
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);
     let log = if demo { log.untimed() } else { log };
@@ -129,6 +130,10 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
         // The executor polls this future whenever any task is woken, so it only waits for a task.
         let command = ex.spawn(carry_out(ex.clone(), log.clone(), sockets, invocation));
         smol::block_on(ex.run(command))
+    });
+    let ended = ended.map_err(|failure| match &file {
+        Some(file) => args::of_file(file, role, failure),
+        None => failure,
     });
     let ended = match ended {
         // The demo has its failures on the screen and not in a log, unless that is JSON.

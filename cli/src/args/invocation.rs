@@ -78,6 +78,16 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Its name as a section of a file.
+    pub(crate) fn role(&self) -> &'static str {
+        match self {
+            Command::Server { .. } => "server",
+            Command::Client { .. } => "client",
+            Command::Relay { .. } => "relay",
+            _ => "",
+        }
+    }
+
     /// Whether variables have a meaning for it.
     pub(super) fn reads_variables(&self) -> bool {
         !matches!(

@@ -34,12 +34,29 @@ const SAMPLES: &[(&str, &str)] = &[
     ("trace", "\"striper.trace\""),
 ];
 
-/// The ways into a client: the option, the name of its table, whether it is set, and its keys.
-const WAYS: &[(&str, &str, bool, &[(&str, &str)])] = &[
-    ("listen", "forward", true, &[("listen", "2222"), ("target", "\"db:22\"")]),
-    ("proxy", "proxy", false, &[("listen", "1080")]),
-    ("transparent", "transparent", false, &[("listen", "1081")]),
-    ("remote", "remote", false, &[("listen", "8000"), ("target", "\"web:80\"")]),
+/// A table for one of the ways into a client.
+struct Table {
+    option: &'static str,
+    name: &'static str,
+    is_set: bool,
+    lines: &'static str,
+}
+
+const WAYS: [Table; 4] = [
+    Table {
+        option: "listen",
+        name: "forward",
+        is_set: true,
+        lines: "listen = 2222\ntarget = \"db:22\"",
+    },
+    Table { option: "proxy", name: "proxy", is_set: false, lines: "listen = 1080" },
+    Table { option: "transparent", name: "transparent", is_set: false, lines: "listen = 1081" },
+    Table {
+        option: "remote",
+        name: "remote",
+        is_set: false,
+        lines: "listen = 8000\ntarget = \"web:80\"",
+    },
 ];
 
 const PEERS: &str = "\
@@ -62,7 +79,7 @@ pub(crate) fn example(role: &str) -> String {
          # striper-cli check -f FILE finds mistakes. See docs/CONFIGURATION.md.\n\n[{role}]\n"
     );
     let named = || command.get_arguments().filter_map(|arg| Some((arg, key_of(arg)?)));
-    let is_way = |name: &str| role == "client" && WAYS.iter().any(|(option, ..)| *option == name);
+    let is_way = |name: &str| role == "client" && WAYS.iter().any(|way| way.option == name);
     let elsewhere =
         |name: &str| section_of(name).is_some() || ["limit", "verbose", "quiet"].contains(&name);
     for (arg, name) in named().filter(|(_, name)| !is_way(name) && !elsewhere(name)) {
@@ -73,17 +90,12 @@ pub(crate) fn example(role: &str) -> String {
             None => writeln!(file, "# {name} = {}", value(arg, &name)),
         };
     }
-    for (option, table, is_set, keys) in WAYS.iter().filter(|(option, ..)| is_way(option)) {
-        file.extend(
-            named()
-                .find(|(_, name)| name == option)
-                .map(|(arg, _)| format!("\n{}", comment(command, arg))),
-        );
-        let before = if *is_set { "" } else { "# " };
-        let _ = writeln!(file, "{before}[[client.{table}]]");
-        keys.iter().for_each(|(key, value)| {
-            let _ = writeln!(file, "{before}{key} = {value}");
-        });
+    for way in WAYS.iter().filter(|way| is_way(way.option)) {
+        let about = named().find(|(_, name)| name == way.option);
+        file.extend(about.map(|(arg, _)| format!("\n{}", comment(command, arg))));
+        let before = if way.is_set { "" } else { "# " };
+        let table = format!("[[client.{}]]\n{}", way.name, way.lines);
+        file.extend(table.lines().map(|line| format!("{before}{line}\n")));
     }
     file += "\n[log]\n# quiet (only warnings and errors), normal, or verbose (also stripes)\n\
              # level = \"normal\"\n";
@@ -147,4 +159,86 @@ fn about_limit(manual: &str, name: &str) -> String {
     let first = lines.next().unwrap_or_default().split_whitespace().skip(2);
     let rest = lines.take_while(|line| line.starts_with("          "));
     first.chain(rest.flat_map(str::split_whitespace)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::parse;
+    use std::ffi::OsString;
+
+    /// The lines of an example, with those from this one to the end of its block set.
+    fn with(example: &str, from: usize) -> String {
+        let is_block = example.lines().nth(from).is_some_and(|line| line.starts_with("# [["));
+        let mut inside = true;
+        let set = |(number, line): (usize, &str)| {
+            inside &= number <= from || (is_block && line.starts_with("# "));
+            let set = line.strip_prefix("# ").filter(|_| number >= from && inside);
+            format!("{}\n", set.unwrap_or(line))
+        };
+        example.lines().enumerate().map(set).collect()
+    }
+
+    fn is_key(line: &str) -> bool {
+        let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") else {
+            return false;
+        };
+        !value.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    }
+
+    #[test]
+    fn an_example_is_right_and_so_is_each_of_its_lines_that_may_be_set() {
+        let file = std::env::temp_dir().join(format!("striper-example-{}", std::process::id()));
+        let parse = |text: &str| {
+            std::fs::write(&file, text).expect("a file");
+            let words = ["run", "-f"].map(OsString::from);
+            parse(words.into_iter().chain([file.clone().into()]), |_| None)
+        };
+        for role in ["server", "client", "relay"] {
+            let example = example(role);
+            parse(&example).unwrap_or_else(|why| panic!("{role}: {why}"));
+            let mut in_block = false;
+            for (number, line) in example.lines().enumerate() {
+                let is_block = line.starts_with("# [[");
+                // Lines of a block that may be set are set with it.
+                let alone = is_block || (line.starts_with("# ") && is_key(line) && !in_block);
+                in_block = is_block || (in_block && line.starts_with("# "));
+                if !alone {
+                    continue;
+                }
+                let text = with(&example, number);
+                if let Err(why) = parse(&text) {
+                    // Those that exclude or need others.
+                    let excludes = ["used together", "can't be used with", "and there is none"];
+                    assert!(excludes.iter().any(|part| why.cause.contains(part)), "{line}: {why}");
+                }
+            }
+        }
+        std::fs::remove_file(file).expect("the file");
+    }
+
+    #[test]
+    fn an_example_has_every_option_of_its_command() {
+        for role in ["server", "client", "relay"] {
+            let (root, example) = (Cli::command(), example(role));
+            for arg in root.find_subcommand(role).expect("a command").get_arguments() {
+                let Some(name) = key_of(arg) else { continue };
+                let way = WAYS.iter().find(|way| role == "client" && way.option == name);
+                let shared = section_of(&name);
+                let part = match name.as_str() {
+                    "verbose" | "quiet" => "# level = ".to_owned(),
+                    "limit" => "[limits]".to_owned(),
+                    _ => match (way, shared) {
+                        (Some(way), _) => format!("[[client.{}]]", way.name),
+                        (None, Some((section, key))) => {
+                            assert!(example.contains(&format!("\n[{section}]\n")), "{name}");
+                            format!("# {key} = ")
+                        }
+                        (None, None) => format!("{name} = "),
+                    },
+                };
+                assert!(example.contains(&part), "{name} in the example of {role}");
+            }
+        }
+    }
 }

@@ -19,7 +19,7 @@ use super::invocation::Invocation;
 use super::known::options;
 use super::refusal::{self, Line, together};
 use super::spelling::of_all_commands;
-use super::values::Env;
+use super::values::{Env, SEE_HELP};
 use crate::failure::{Failure, code};
 use clap::{Command, CommandFactory};
 use settings::{Document, Setting, arg};
@@ -65,9 +65,17 @@ pub(super) fn read(
     env: Env<'_>,
     interpret: Interpret<'_>,
 ) -> Result<File, Failure> {
+    combine(&Source::read(path)?, overrides, env, interpret)
+}
+
+fn combine(
+    source: &Source,
+    overrides: &[OsString],
+    env: Env<'_>,
+    interpret: Interpret<'_>,
+) -> Result<File, Failure> {
     let root = Cli::command();
-    let source = Source::read(path)?;
-    let document = settings::read(&source, &root)?;
+    let document = settings::read(source, &root)?;
     let role = document.role.get_ref().clone();
     let command = root.find_subcommand(&role).expect("a role is a command");
     let line = Line {
@@ -83,8 +91,7 @@ pub(super) fn read(
             return Err(refusal::not_taken(&format!("--{name}"), &line));
         }
     }
-    let merger =
-        Merger { source: &source, document: &document, command, line, overrides, interpret };
+    let merger = Merger { source, document: &document, command, line, overrides, interpret };
     merger.check_values()?;
     merger.check_peers()?;
     let stronger = Stronger::new(command, overrides, env);
@@ -97,8 +104,8 @@ pub(super) fn read(
         false => &document.peers[..],
     };
     invocation.options.keys.listed = peers.iter().map(|(peer, _)| peer.clone()).collect();
-    invocation.options.file = Some(path.to_owned());
-    let values = values::of(command, &source, &stronger, &settings, peers);
+    invocation.options.file = Some(source.path().to_owned());
+    let values = values::of(command, source, &stronger, &settings, peers);
     Ok(File { invocation, values })
 }
 
@@ -129,7 +136,7 @@ impl Merger<'_> {
         }
         for setting in options {
             if let Err(error) = check(&[setting]) {
-                let failure = self.in_keys(refusal::failure(&error, &self.line));
+                let failure = in_words_of(self.command, refusal::failure(&error, &self.line));
                 return Err(self.source.failure(setting.span.clone(), failure));
             }
         }
@@ -160,7 +167,12 @@ impl Merger<'_> {
         words.push("--".into());
         for operand in self.command.get_positionals() {
             let is_it = |setting: &&&Setting| key_of(operand).as_ref() == Some(&setting.name);
-            let given = settings.iter().filter(is_it);
+            let mut given = settings.iter().filter(is_it).peekable();
+            if operand.is_required_set() && given.peek().is_none() {
+                // The next operand would take its place.
+                let name = key_of(operand).unwrap_or_default();
+                return Err(self.line.wrong(format!("{} needs {name}", self.line.name)));
+            }
             words.extend(given.filter_map(|setting| setting.value.clone()).map(OsString::from));
         }
         (self.interpret)(&self.line, words)
@@ -168,17 +180,26 @@ impl Merger<'_> {
 
     /// Gives a failure its place: that of the value without which it would be none, or another.
     fn explain(&self, failure: Failure, settings: &[&Setting]) -> Failure {
-        let is_by_options = || !self.overrides.is_empty() && self.merge(settings, &[]).is_ok();
+        let all: Vec<&Setting> = self.document.settings.iter().collect();
+        let is_by_options = || !self.overrides.is_empty() && self.merge(&all, &[]).is_ok();
         // A variable of the environment has a code of its own.
         if failure.code != code::USAGE || is_by_options() {
             return failure;
         }
+        let cause = in_keys(self.command, &failure.cause);
+        let is_in = |part: &str| cause.contains(part);
+        let is_named = |is_it: &dyn Fn(&Setting) -> bool| {
+            let mut named = settings.iter().filter(|setting| is_it(setting));
+            named.any(|Setting { name, value, .. }| {
+                is_in(name) || value.as_deref().is_some_and(is_in)
+            })
+        };
         let without = |is_left: &dyn Fn(&Setting) -> bool| {
             let rest: Vec<&Setting> =
                 settings.iter().filter(|setting| !is_left(setting)).copied().collect();
             match self.merge(&rest, self.overrides) {
                 Ok(_) => 2,
-                Err(other) => u8::from(other.cause != failure.cause),
+                Err(other) => u8::from(other.cause != failure.cause && is_named(is_left)),
             }
         };
         // First all values of a name together: there may be very many.
@@ -190,14 +211,29 @@ impl Merger<'_> {
         let few = ours.take(MANY).collect::<Vec<_>>();
         let value = few.into_iter().max_by_key(|one| without(&|setting| setting == **one));
         let span = value.map_or_else(|| self.document.role.span(), |setting| setting.span.clone());
-        self.source.failure(span, self.in_keys(failure))
+        self.source.failure(span, in_words_of(self.command, failure))
     }
+}
 
-    /// The failure in the words of a file.
-    fn in_keys(&self, failure: Failure) -> Failure {
-        let rename = |text: String| in_keys(self.command, &text);
-        Failure { cause: rename(failure.cause), cure: failure.cure.map(rename), ..failure }
+/// The failure of a start, if what it says is in a file.
+pub(crate) fn of_file(file: &Path, role: &str, failure: Failure) -> Failure {
+    let root = Cli::command();
+    match root.find_subcommand(role) {
+        Some(command) if failure.code == code::USAGE => {
+            let failure = in_words_of(command, failure);
+            let cause = format!("{}: {}", file.display(), failure.cause);
+            Failure { code: code::CONFIG, cause, ..failure }
+        }
+        _ => failure,
     }
+}
+
+fn in_words_of(command: &Command, failure: Failure) -> Failure {
+    let cure = failure.cure.map(|cure| match cure.as_str() {
+        SEE_HELP => format!("striper-cli config example {} explains it", command.get_name()),
+        cure => in_keys(command, cure),
+    });
+    Failure { cause: in_keys(command, &failure.cause), cure, ..failure }
 }
 
 /// The most values of one name that are tried for the one that is wrong.
@@ -210,3 +246,6 @@ fn word(setting: &Setting) -> Option<String> {
         None => format!("--{name}"),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The names of options in texts, as keys of a file.
 
-use super::settings::key_of;
+use super::settings::{key_of, section_of};
 use clap::{Arg, Command};
 
 /// The text with the names of keys instead of options and operands: `key` for `--key` and `-k`.
@@ -13,7 +13,12 @@ pub(crate) fn in_keys(command: &Command, text: &str) -> String {
             }
             None => arg.get_short().is_some_and(|letter| word == format!("-{letter}")),
         };
-        command.get_arguments().find(is_it).and_then(key_of).unwrap_or(word.to_owned())
+        let key = command.get_arguments().find(is_it).and_then(key_of);
+        let full = |key: String| match section_of(&key) {
+            Some((section, key)) => format!("{section}.{key}"),
+            None => key,
+        };
+        key.map_or(word.to_owned(), full)
     };
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let mut renamed = String::new();

@@ -1,8 +1,7 @@
 //! `[[peers]]`: the list of peers as a part of the file.
 
-use super::settings::{entries, word};
+use super::settings::{entries, unknown, word};
 use super::source::Source;
-use crate::args::values::choice;
 use crate::failure::Failure;
 use std::ops::Range;
 use std::str::FromStr;
@@ -87,9 +86,7 @@ fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<List
             }
             _ => {
                 let names = [&["key", "name"][..], &keywords()].concat();
-                let cause = format!("a peer has no key {}", choice(key_name, &names));
-                let cure = "correct the key, or leave it out";
-                return Err(source.failure(key.span(), Failure::config(cause, cure)));
+                return Err(unknown(source, "a peer", key, &names));
             }
         }
     }

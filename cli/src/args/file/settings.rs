@@ -182,8 +182,7 @@ impl<'a> Reader<'a> {
                     SHARED.iter().filter(|shared| shared.0 == section).map(|shared| shared.1);
                 let level = (section == LEVEL.0).then_some(LEVEL.1);
                 let names: Vec<&str> = names.chain(level).collect();
-                let why = format!("[{section}] has no key {}", choice(name, &names));
-                return Err(self.wrong(key.span(), why, "correct the key, or leave it out"));
+                return Err(unknown(self.source, &format!("[{section}]"), key, &names));
             };
             if let Some(arg) = self.arg(option) {
                 self.option(arg, name, value)?;
@@ -262,7 +261,7 @@ impl<'a> Reader<'a> {
                 DeValue::Table(table) if is_way(arg) => self.way(key, table, &value.span())?,
                 _ => word(self.source, key, value)?,
             };
-            words.push((self.from_folder(arg, key, word, &value.span())?, value.span()));
+            words.push((self.full_path(arg, key, word, &value.span())?, value.span()));
         }
         if arg.is_positional() && words.len() > 1 {
             // Several addresses of one server are one word.
@@ -285,8 +284,7 @@ impl<'a> Reader<'a> {
         for (name, value) in entries(table) {
             let names = ["listen", "target"];
             let Some(part) = names.iter().position(|known| known == name.get_ref()) else {
-                let why = format!("{key} has no key {}", choice(name.get_ref(), &names));
-                return Err(self.wrong(name.span(), why, "correct the key, or leave it out"));
+                return Err(unknown(self.source, key, name, &names));
             };
             parts[part] = Some((word(self.source, name.get_ref(), value)?, value.span()));
         }
@@ -312,7 +310,7 @@ impl<'a> Reader<'a> {
 
     /// A relative path goes from the folder of the file. A name without a folder may be a credential
     /// of systemd, so it stays as it is if there is one.
-    fn from_folder(
+    fn full_path(
         &self,
         arg: &Arg,
         key: &str,
@@ -345,7 +343,8 @@ impl<'a> Reader<'a> {
         };
         let others: Vec<String> = others.filter(has_it).map(|other| format!("[{other}]")).collect();
         let known: Vec<String> = self.command.get_arguments().filter_map(key_of).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let known = known.iter().map(String::as_str);
+        let known: Vec<&str> = known.chain(self.arg(FORWARD.1).map(|_| FORWARD.0)).collect();
         let cure = match (others.is_empty(), did_you_mean(name, &known)) {
             (false, _) => format!("leave it out; it is for {}", others.join(" and ")),
             (true, Some(near)) => format!("did you mean {near}?"),
@@ -387,6 +386,21 @@ pub(super) fn arg<'c>(command: &'c Command, key: &str) -> Option<&'c Arg> {
 
 fn is_way(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<Way>()
+}
+
+/// The failure for a key that is none of these.
+pub(super) fn unknown(
+    source: &Source,
+    whose: &str,
+    key: &Spanned<Cow<'_, str>>,
+    names: &[&str],
+) -> Failure {
+    let name = key.get_ref();
+    let cure = match did_you_mean(name, names) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("the keys are {}", names.join(", ")),
+    };
+    source.failure(key.span(), Failure::config(format!("{whose} has no key {name}"), cure))
 }
 
 /// A text or a whole number.

@@ -13,9 +13,13 @@ const MAX_FILE: u64 = 1 << 20;
 /// How keys begin that nobody else may see.
 const SECRETS: [&str; 2] = ["striper-shared-key", "striper-private-key"];
 
-pub(crate) struct Source {
+pub(super) struct Source {
     path: PathBuf,
+    /// Absolute, so that a path from there does not look like a name without a folder.
+    folder: PathBuf,
     text: String,
+    /// The first byte of each line.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -50,7 +54,19 @@ impl Source {
             let cure = format!("begin with an example: {}", example(path));
             return Err(wrong("it is empty", &cure));
         }
-        Ok(Source { path: path.to_owned(), text })
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let folder = absolute.parent().unwrap_or(Path::new("/"));
+        Ok(Source::new(path, folder, text))
+    }
+
+    pub(super) fn new(path: &Path, folder: &Path, text: String) -> Source {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = [0].into_iter().chain(ends.map(|(end, _)| end + 1)).collect();
+        Source { path: path.to_owned(), folder: folder.to_owned(), text, lines }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn text(&self) -> &str {
@@ -59,7 +75,7 @@ impl Source {
 
     /// The folder from which relative paths in the file go.
     pub(super) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
+        &self.folder
     }
 
     /// The name of the file, and the number of the line with this byte.
@@ -84,10 +100,9 @@ impl Source {
 
     /// The line with this byte: its number, its first byte, and its text.
     fn line(&self, byte: usize) -> (usize, usize, &str) {
-        let before = self.text.get(..byte).unwrap_or(&self.text);
-        let begin = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = self.text[begin..].lines().next().unwrap_or_default();
-        (1 + before.matches('\n').count(), begin, line)
+        let number = self.lines.partition_point(|begin| *begin <= byte);
+        let begin = self.lines[number - 1];
+        (number, begin, self.text[begin..].lines().next().unwrap_or_default())
     }
 }
 
