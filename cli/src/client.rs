@@ -59,10 +59,7 @@ pub(crate) async fn run(
     let client = client.map_err(|error| Failure::setting(&error))?;
     announce(log, options, &opened, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
-    let stdio = ways.iter().find_map(|way| match way {
-        Way::Stdio { target } => Some(target),
-        _ => None,
-    });
+    let stdio = ways.iter().find_map(of_stdio);
     let connections = Connections::default();
     // With -W the terminal is another program's.
     let _status = stdio.is_none().then(|| {
@@ -78,10 +75,7 @@ pub(crate) async fn run(
     if let Some(page) = page {
         sockets.hold(page.serve(ex, log, &told, &running, &connections));
     }
-    let proxies = options.accept_proxy_protocol.clone();
-    let terms = Terms::new(users, proxies, options.connect_timeout);
-    let lookups = Lookups::new(ex);
-    let inside = Inside { ex: ex.clone(), told, client, connections, lookups, terms };
+    let inside = inside(ex, options, told, (client, connections), users);
     let code = match stdio {
         Some(target) => {
             stop.on_hangup();
@@ -90,10 +84,8 @@ pub(crate) async fn run(
         None => {
             let doors = Doors::new(inside.clone(), sockets.clone(), events);
             doors.attend(opened);
-            let (client, terms) = (inside.client.clone(), inside.terms.clone());
-            let changing = Changing { client, doors: doors.clone(), terms, keys: reading };
-            let command = Command::Client { ways: ways.to_vec(), servers: servers.to_vec() };
-            let now = Invocation { command, options: options.clone() };
+            let changing = Changing::new(&inside, &doors, reading);
+            let now = invocation(options, ways, servers);
             stop.on_reread(Reload::new(log, now, &inside.connections, changing).hook());
             serve(log, sockets, &mut stop, options, &doors, inside).await
         }
@@ -101,6 +93,31 @@ pub(crate) async fn run(
     key_log::finish(log, key_log.as_deref());
     tracing.finish(log);
     Ok(code)
+}
+
+fn inside(
+    ex: &Executor,
+    options: &Options,
+    told: events::Connections,
+    (client, connections): (Client, Connections),
+    users: Option<ProxyUsers>,
+) -> Inside {
+    let (lookups, proxies) = (Lookups::new(ex), options.accept_proxy_protocol.clone());
+    let terms = Terms::new(users, proxies, options.connect_timeout);
+    Inside { ex: ex.clone(), told, client, connections, lookups, terms }
+}
+
+/// The target of standard input and output.
+fn of_stdio(way: &Way) -> Option<&Target> {
+    match way {
+        Way::Stdio { target } => Some(target),
+        _ => None,
+    }
+}
+
+fn invocation(options: &Options, ways: &[Way], servers: &[HostPort]) -> Invocation {
+    let command = Command::Client { ways: ways.to_vec(), servers: servers.to_vec() };
+    Invocation { command, options: options.clone() }
 }
 
 /// Reads and checks what a start needs, but touches nothing.

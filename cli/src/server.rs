@@ -76,16 +76,8 @@ pub(crate) async fn run(
     if let Some(page) = page {
         sockets.hold(page.serve(ex, log, &told, &running, &connections));
     }
-    let command = Command::Server { listen, target: target.cloned() };
-    let (of_listeners, of_server) = (listeners.clone(), server.clone());
-    let changing = Changing {
-        server: of_server,
-        listeners: of_listeners,
-        sockets: sockets.clone(),
-        keys: reading,
-        congestion,
-    };
-    let now = Invocation { command, options: options.clone() };
+    let changing = Changing::new(&server, &listeners, sockets, (reading, congestion));
+    let now = invocation(options, listen, target);
     stop.on_reread(Reload::new(log, now, &connections, changing).hook());
     let proxy = Proxy::Server(server.clone());
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
@@ -96,18 +88,22 @@ pub(crate) async fn run(
     // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
-    let accepting = pending();
     let predecessor = upgrade::follow(ex, sockets, &server);
     let end = async |drain, successor: Option<&Successor>| {
         upgrade::end(&server, &predecessor, drain, successor).await;
         told.write_last_counts();
         event_log.write_last_counts();
     };
-    let code = service::run(log, sockets, &mut stop, options, &connections, accepting, end).await;
+    let code = service::run(log, sockets, &mut stop, options, &connections, pending(), end).await;
     drop(counting);
     key_log::finish(log, key_log.as_deref());
     tracing.finish(log);
     Ok(code)
+}
+
+fn invocation(options: &Options, listen: SocketAddr, target: Option<&HostPort>) -> Invocation {
+    let command = Command::Server { listen, target: target.cloned() };
+    Invocation { command, options: options.clone() }
 }
 
 /// A process that replaces this one goes on with the port.

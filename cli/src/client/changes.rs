@@ -5,15 +5,22 @@ use crate::failure::Failure;
 use crate::keys::{self, Read, Reading};
 use crate::log::Log;
 use crate::reload::{Later, Places, Plan, Ready, Role};
-use crate::ways::{Doors, ProxyUsers, Terms};
+use crate::ways::{Doors, Inside, ProxyUsers, Terms};
 use smol::future::FutureExt;
 use striper_runtime::local::Client;
 
 pub(super) struct Changing {
-    pub client: Client,
-    pub doors: Doors,
-    pub terms: Terms,
-    pub keys: Reading,
+    client: Client,
+    doors: Doors,
+    terms: Terms,
+    keys: Reading,
+}
+
+impl Changing {
+    pub(super) fn new(inside: &Inside, doors: &Doors, keys: Reading) -> Changing {
+        let (client, terms) = (inside.client.clone(), inside.terms.clone());
+        Changing { client, doors: doors.clone(), terms, keys }
+    }
 }
 
 impl Role for Changing {

@@ -16,11 +16,23 @@ use striper_runtime::local::{Server, ServerOptions};
 use striper_runtime::{CongestionChoice, HostPort};
 
 pub(super) struct Changing {
-    pub server: Server,
-    pub listeners: Listeners,
-    pub sockets: Sockets,
-    pub keys: Reading,
-    pub congestion: CongestionChoice,
+    server: Server,
+    listeners: Listeners,
+    sockets: Sockets,
+    keys: Reading,
+    congestion: CongestionChoice,
+}
+
+impl Changing {
+    pub(super) fn new(
+        server: &Server,
+        listeners: &Listeners,
+        sockets: &Sockets,
+        (keys, congestion): (Reading, CongestionChoice),
+    ) -> Changing {
+        let (server, listeners) = (server.clone(), listeners.clone());
+        Changing { server, listeners, sockets: sockets.clone(), keys, congestion }
+    }
 }
 
 impl Terms {
