@@ -13,7 +13,6 @@ use async_net::unix::UnixStream;
 use rustix::fd::{AsFd, OwnedFd};
 use smol::Async;
 use smol::channel::Receiver;
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -68,7 +67,7 @@ pub(crate) async fn begin(log: &Log, sockets: &Sockets) -> io::Result<Successor>
 /// The program as it was called: an update may have put another file there. The system's own name
 /// for it would be that of the old file.
 fn program() -> io::Result<PathBuf> {
-    let called = std::env::args_os().next().unwrap_or_else(OsString::new);
+    let called = std::env::args_os().next().unwrap_or_default();
     if called.as_encoded_bytes().contains(&b'/') {
         return Ok(called.into());
     }
