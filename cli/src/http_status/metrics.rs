@@ -153,6 +153,12 @@ const SESSION: &[Of<Session>] = &[
         "Data that waits for earlier data of its flow.",
         |session| Some(session.totals.reorder_bytes as f64),
     ),
+    ("striper_session_copied_bytes_total", Counter, "Data that went as a copy.", |session| {
+        Some(session.totals.copied_bytes as f64)
+    }),
+    ("striper_session_duplicate_bytes_total", Counter, "Data that came again.", |session| {
+        Some(session.totals.duplicate_bytes as f64)
+    }),
     (
         "striper_session_kept_seconds",
         Gauge,
@@ -191,6 +197,9 @@ const STRIPE: &[Of<Stripe>] = &[
     ),
     ("striper_stripe_in_doubt", Gauge, "1 while acknowledgements are overdue.", |stripe| {
         Some(f64::from(stripe.state == StripeState::InDoubt))
+    }),
+    ("striper_stripe_doubts_total", Counter, "How often it came into doubt.", |stripe| {
+        Some(stripe.doubts as f64)
     }),
     ("striper_stripe_congestions_total", Counter, "How often it became congested.", |stripe| {
         Some(stripe.congestions as f64)
