@@ -86,7 +86,7 @@ pub(crate) async fn run(
             doors.attend(opened);
             let changing = Changing::new(&inside, &doors, reading);
             let now = invocation(options, ways, servers);
-            stop.on_reread(Reload::new(log, now, &inside.connections, changing).hook());
+            stop.on_reread(Reload::new(log, now, (&running, &inside.connections), changing).hook());
             serve(log, sockets, &mut stop, options, &doors, inside).await
         }
     };

@@ -93,7 +93,7 @@ pub(crate) async fn run(
     let command = Command::Relay { listen, target: target.clone(), framing };
     let now = Invocation { command, options: options.clone() };
     let changing = Changing { port: port.clone() };
-    stop.on_reread(Reload::new(log, now, &connections, changing).hook());
+    stop.on_reread(Reload::new(log, now, (&running, &connections), changing).hook());
     let closing = port.closing();
     let accepting = async move {
         let _closing = closing;

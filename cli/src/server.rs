@@ -78,7 +78,7 @@ pub(crate) async fn run(
     }
     let changing = Changing::new(&server, &listeners, sockets, (reading, congestion));
     let now = invocation(options, listen, target);
-    stop.on_reread(Reload::new(log, now, &connections, changing).hook());
+    stop.on_reread(Reload::new(log, now, (&running, &connections), changing).hook());
     let proxy = Proxy::Server(server.clone());
     let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
     let _control = socket.map(|socket| socket.serve(ex, sockets, subject));

@@ -18,7 +18,10 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// The file to which new sessions are recorded, if there is one. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Tracing(Rc<RefCell<Option<(PathBuf, Arc<Traces>)>>>);
+pub(crate) struct Tracing(Rc<RefCell<Option<Recorded>>>);
+
+/// A file, and what writes to it.
+type Recorded = (PathBuf, Arc<Traces>);
 
 impl Tracing {
     /// As the options say.

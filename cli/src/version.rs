@@ -6,7 +6,7 @@ use crate::args;
 pub(crate) const COMMIT: Option<&str> = option_env!("STRIPER_BUILD_COMMIT");
 
 /// The features of cargo that the program was built with.
-pub(crate) const FEATURES: &[&str] = &[];
+pub(crate) const FEATURES: &[&str] = if cfg!(feature = "top") { &["top"] } else { &[] };
 
 /// The lines that `--version` prints. The first one is the version alone, for scripts.
 pub(crate) fn text() -> String {

@@ -21,6 +21,10 @@ impl Role for Changing {
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>> {
         self.ready(log, plan).boxed_local()
     }
+
+    fn places(&self) -> (Vec<String>, Vec<String>) {
+        self.port.places()
+    }
 }
 
 impl Changing {

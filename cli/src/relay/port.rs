@@ -69,6 +69,13 @@ impl Port {
         Closing(self.clone())
     }
 
+    /// Where it listens, and its target.
+    pub(super) fn places(&self) -> (Vec<String>, Vec<String>) {
+        let open = self.0.open.borrow();
+        let listening = open.iter().map(|(listener, _)| listener.local_addr().to_string());
+        (listening.collect(), vec![self.0.terms.borrow().target.to_string()])
+    }
+
     pub(super) fn set_terms(&self, terms: Terms) {
         *self.0.terms.borrow_mut() = terms;
     }

@@ -12,6 +12,7 @@ use crate::args::Invocation;
 use crate::failure::Failure;
 use crate::log::{Level, Log};
 use crate::service::Connections;
+use crate::state::Running;
 use plan::plan;
 use smol::future::FutureExt;
 use std::cell::RefCell;
@@ -27,6 +28,9 @@ pub(crate) trait Role {
 
     /// Opens and reads all that can fail. Nothing has changed before [`Ready::commit`].
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>>;
+
+    /// Where it listens now, and the targets that it connects to by itself.
+    fn places(&self) -> (Vec<String>, Vec<String>);
 }
 
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -56,6 +60,7 @@ struct Inner {
     /// The settings of now.
     now: RefCell<Invocation>,
     connections: Connections,
+    running: Running,
     role: Box<dyn Role>,
     /// One reload at a time.
     turn: smol::lock::Mutex<()>,
@@ -65,12 +70,13 @@ impl Reload {
     pub(crate) fn new(
         log: &Log,
         now: Invocation,
-        connections: &Connections,
+        (running, connections): (&Running, &Connections),
         role: impl Role + 'static,
     ) -> Reload {
         let (log, now, role) = (log.clone(), RefCell::new(now), Box::new(role));
-        let (connections, turn) = (connections.clone(), smol::lock::Mutex::new(()));
-        Reload(Rc::new(Inner { log, now, connections, role, turn }))
+        let (running, connections) = (running.clone(), connections.clone());
+        let turn = smol::lock::Mutex::new(());
+        Reload(Rc::new(Inner { log, now, connections, running, role, turn }))
     }
 
     /// The hook for SIGHUP.
@@ -108,6 +114,8 @@ impl Reload {
         let plan = plan(now, &crate::args::of_process()?);
         let Ready { content, level, commit } = inner.role.prepare(&inner.log, &plan).await?;
         let places = commit.await;
+        let (listening, targets) = inner.role.places();
+        inner.running.set_places(listening, targets);
         let options = &plan.next.options;
         inner.log.set_verbosity(options.verbosity);
         inner.log.set_format(options.log);

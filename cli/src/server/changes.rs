@@ -54,6 +54,12 @@ impl Role for Changing {
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>> {
         self.ready(log, plan).boxed_local()
     }
+
+    fn places(&self) -> (Vec<String>, Vec<String>) {
+        let terms = self.listeners.reach.terms();
+        let own = terms.own.iter();
+        (vec![self.server.local_addr().to_string()], own.map(HostPort::to_string).collect())
+    }
 }
 
 impl Changing {

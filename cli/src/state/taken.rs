@@ -8,14 +8,15 @@ use crate::clock;
 use crate::counts::Counts;
 use crate::service::{self, Ends};
 use crate::trace::Tracing;
-use std::cell::OnceCell;
+use crate::version;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use striper_core::{FlowStats, FlowWait, LimitTimes, StripeLimit, StripeStats};
 use striper_runtime::{EndedSessions, FlowStatus, SessionStatus, Status};
 
-/// The facts about a process that stay the same.
+/// The facts about a process that stay the same, or change by a reload.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct About {
     pub role: Role,
@@ -32,7 +33,7 @@ pub(crate) struct About {
 pub(crate) struct Running(Rc<Inner>);
 
 struct Inner {
-    about: About,
+    about: RefCell<About>,
     began: Instant,
     started: SystemTime,
     connections: service::Connections,
@@ -53,7 +54,7 @@ impl Running {
     ) -> Self {
         let (began, started) = (clock::now(), clock::time_of_day());
         Running(Rc::new(Inner {
-            about,
+            about: RefCell::new(about),
             began,
             started,
             connections,
@@ -62,6 +63,12 @@ impl Running {
             list: OnceCell::new(),
             tracing: OnceCell::new(),
         }))
+    }
+
+    /// It listens elsewhere from now on, or connects to other targets.
+    pub(crate) fn set_places(&self, listening: Vec<String>, targets: Vec<String>) {
+        let mut about = self.0.about.borrow_mut();
+        (about.listening, about.targets) = (listening, targets);
     }
 
     /// A proxy with sessions: `list` gives at most so many flows.
@@ -96,15 +103,15 @@ impl Running {
     pub(crate) fn state(&self) -> State {
         let Inner { about, began, started, connections, look, count, tracing, .. } = &*self.0;
         let Status { sessions, last_dial_error, ended: earlier, .. } = look();
-        let About { role, listening, servers, targets, key, memory_limit } = about.clone();
+        let About { role, listening, servers, targets, key, memory_limit } = about.borrow().clone();
         let (counts, legs) = count();
         let (received, sent): (Vec<u64>, Vec<u64>) = sessions.iter().map(|it| it.memory).unzip();
         let trace = tracing.get().and_then(Tracing::path);
         let within = connections.may_finish_within();
         State {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("STRIPER_COMMIT").map(str::to_owned),
-            features: Vec::new(),
+            commit: version::COMMIT.map(str::to_owned),
+            features: version::FEATURES.iter().map(|name| (*name).to_owned()).collect(),
             role,
             pid: std::process::id(),
             started: humantime::format_rfc3339_seconds(*started).to_string(),

@@ -23,6 +23,7 @@ struct Inner {
 struct Attended {
     way: Way,
     port: Option<Port>,
+    address: String,
     place: String,
     task: Task<()>,
 }
@@ -71,11 +72,22 @@ impl Doors {
     pub(crate) fn attend(&self, opened: Opened) {
         let Inner { inside, sockets, .. } = &*self.0;
         let attend = |(way, door): (Way, Door)| {
-            let (port, place) = (door.port(&way), door.place());
+            let (port, address, place) = (door.port(&way), door.address(), door.place());
             port.iter().for_each(|port| port.keep(sockets));
-            Attended { way, port, place, task: inside.ex.spawn(door.attend(inside.clone())) }
+            Attended {
+                way,
+                port,
+                address,
+                place,
+                task: inside.ex.spawn(door.attend(inside.clone())),
+            }
         };
         self.0.open.borrow_mut().extend(opened.0.into_iter().map(attend));
+    }
+
+    /// Where they listen.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.0.open.borrow().iter().map(|door| door.address.clone()).collect()
     }
 
     pub(crate) fn closing(&self) -> Closing {
