@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use striper_tests::listed::{keygen, pubkey};
 use striper_tests::{Finished, Origin, Proxy, TempDir, binary, exchange, run, skip};
@@ -180,28 +180,26 @@ fn what_holds_is_shown_with_its_source() {
     assert!(words.contains(value), "{json}");
 }
 
-/// `STRIPER_BLESS=1 cargo test -p striper-tests --test config` writes the examples anew.
+/// `tests/tests/texts.rs` compares them with golden files.
 #[test]
-fn the_examples_are_as_they_were_and_right() {
+fn the_examples_are_right() {
     let folder = TempDir::create();
     keygen(&folder, "striper.key", &[]);
     for role in ["server", "client", "relay"] {
         let example = run(&["config", "example", role], &[]).success();
-        let name = format!("golden/config-{role}.toml");
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
-        if std::env::var_os("STRIPER_BLESS").is_some_and(|bless| bless == "1") {
-            fs::write(&path, &example).expect("the golden file to be written");
-        }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(kept, example, "if that is as it should be: STRIPER_BLESS=1");
         let file = folder.write("example.toml", &example);
         check(&run(&["check", "-f", &file], &[]), 0, &[]);
-        assert!(example.lines().all(|line| line.chars().count() <= 100), "{example}");
     }
-    assert_eq!(
-        run(&["config", "example"], &[]).stdout,
-        run(&["config", "example", "server"], &[]).stdout
-    );
+}
+
+#[test]
+fn a_key_without_a_folder_may_be_a_credential_of_systemd() {
+    let (folder, credentials, origin) = (TempDir::create(), TempDir::create(), Origin::start());
+    keygen(&credentials, "site.key", &[]);
+    let file = server(&folder, &origin, "key = \"site.key\"");
+    check(&run(&["check", "-f", &file], &[]), 8, &[&folder.text("site.key")]);
+    let home = credentials.text("");
+    check(&run(&["check", "-f", &file], &[("CREDENTIALS_DIRECTORY", &home)]), 0, &[]);
 }
 
 /// The folder is not that of the file, and the file is named without one.

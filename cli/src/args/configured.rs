@@ -87,7 +87,7 @@ const WHAT: Choices<What> = &[("example", What::Example), ("show", What::Show)];
 
 const ROLES: Choices<&str> = &[("server", "server"), ("client", "client"), ("relay", "relay")];
 
-/// What a command reads beside the file: the options behind it, and the environment.
+/// The options behind the file, and the environment.
 pub(super) struct Around<'a> {
     pub options: &'a [OsString],
     pub env: Env<'a>,

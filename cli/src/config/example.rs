@@ -31,6 +31,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("proxy-protocol", "\"v2\""),
     ("proxy-users", "\"users\""),
     ("stdio", "\"localhost:22\""),
+    ("tls-key-log", "\"tls.secrets\""),
     ("trace", "\"striper.trace\""),
 ];
 
@@ -152,7 +153,7 @@ fn commented(text: &str) -> String {
     wrapped(text, 76).iter().map(|line| format!("# {line}\n")).collect()
 }
 
-/// What the manual says about a limit.
+/// The manual's text about a limit.
 fn about_limit(manual: &str, name: &str) -> String {
     let limits = manual.split("\nLIMITS").nth(1).unwrap_or_default();
     let mut lines = limits.lines().skip_while(|line| line.split_whitespace().next() != Some(name));
@@ -208,7 +209,7 @@ mod tests {
                 }
                 let text = with(&example, number);
                 if let Err(why) = parse(&text) {
-                    // Those that exclude or need others.
+                    // Some options exclude others, or need one.
                     let excludes = ["used together", "can't be used with", "and there is none"];
                     assert!(excludes.iter().any(|part| why.cause.contains(part)), "{line}: {why}");
                 }

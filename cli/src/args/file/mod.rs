@@ -53,7 +53,7 @@ pub(super) fn split(line: &Line<'_>, words: Vec<OsString>) -> (Vec<OsString>, Ve
 /// Reads the words of a line for a command.
 pub(super) type Interpret<'a> = &'a dyn Fn(&Line<'_>, Vec<OsString>) -> Result<Invocation, Failure>;
 
-/// What a file means together with options and variables, and where each value comes from.
+/// The meaning of a file together with options and variables, and the source of each value.
 pub(super) struct File {
     pub invocation: Invocation,
     pub values: Vec<Value>,
@@ -75,7 +75,8 @@ fn combine(
     interpret: Interpret<'_>,
 ) -> Result<File, Failure> {
     let root = Cli::command();
-    let document = settings::read(source, &root)?;
+    let credentials = env("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    let document = settings::read(source, &root, credentials.as_deref().map(Path::new))?;
     let role = document.role.get_ref().clone();
     let command = root.find_subcommand(&role).expect("a role is a command");
     let line = Line {

@@ -19,8 +19,8 @@ pub(super) fn read(
         source.failure(at, Failure::config(cause, cure))
     };
     let no_tables = || {
-        let cure = "begin each peer with a line [[peers]]; the name of a list belongs to a command: \
-                    peers = \"FILE\"";
+        let cure = "begin each peer with a line [[peers]]; the name of a list belongs to a \
+                    command: peers = \"FILE\"";
         wrong(value.span(), "peers is a section for each peer", cure)
     };
     let DeValue::Array(list) = value.get_ref() else { return Err(no_tables()) };

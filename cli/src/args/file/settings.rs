@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, Command};
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striper_runtime::Target;
 use striper_runtime::keys::Listed;
 use toml::Spanned;
@@ -67,7 +67,11 @@ pub(crate) fn key_of(arg: &Arg) -> Option<String> {
     arg.get_long().map(str::to_owned).or_else(operand)
 }
 
-pub(super) fn read(source: &Source, root: &Command) -> Result<Document, Failure> {
+pub(super) fn read(
+    source: &Source,
+    root: &Command,
+    credentials: Option<&Path>,
+) -> Result<Document, Failure> {
     let table = DeTable::parse(source.text()).map_err(|error| {
         let cause = error.message().lines().collect::<Vec<_>>().join(", ");
         let cure = "correct it; a text stands in quotes (TOML, https://toml.io)";
@@ -75,7 +79,7 @@ pub(super) fn read(source: &Source, root: &Command) -> Result<Document, Failure>
     })?;
     let role = role(source, table.get_ref())?;
     let command = root.find_subcommand(role.get_ref()).expect("a role is a command");
-    let mut reader = Reader { source, root, command, settings: Vec::new() };
+    let mut reader = Reader { source, root, command, credentials, settings: Vec::new() };
     let mut peers = Vec::new();
     for (key, value) in entries(table.get_ref()) {
         match (key.get_ref().as_ref(), value.get_ref()) {
@@ -132,6 +136,8 @@ struct Reader<'a> {
     source: &'a Source,
     root: &'a Command,
     command: &'a Command,
+    /// The folder of systemd's credentials for this process.
+    credentials: Option<&'a Path>,
     settings: Vec<Setting>,
 }
 
@@ -308,8 +314,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A relative path goes from the folder of the file. A name without a folder may be a credential
-    /// of systemd, so it stays as it is if there is one.
+    /// The path from the root: a relative one goes from the folder of the file. The name of a
+    /// credential stays as it is: keys are looked up there.
     fn full_path(
         &self,
         arg: &Arg,
@@ -324,7 +330,10 @@ impl<'a> Reader<'a> {
             return Err(self.wrong(span.clone(), cause, cure));
         }
         let is_path = is_file || word.starts_with("./") || word.starts_with("../");
-        if !is_path || word.is_empty() {
+        let holds_keys = ["key", "peers"].map(Some).contains(&arg.get_long());
+        let is_credential = |folder: &Path| !word.contains('/') && folder.join(&word).exists();
+        let is_credential = holds_keys && self.credentials.is_some_and(is_credential);
+        if !is_path || word.is_empty() || is_credential {
             return Ok(word);
         }
         Ok(self

@@ -1,4 +1,4 @@
-//! What replaces values of a file: options of the command line, and variables.
+//! Options of the command line and variables, which replace values of a file.
 
 use super::settings::{Setting, arg};
 use crate::args::environment::variables;

@@ -26,6 +26,17 @@ fn fails(text: &str, options: &str) -> Failure {
     file(text, options, &[]).map(|file| file.invocation).expect_err(text)
 }
 
+/// A file with these lines in a section. `PEER` stands for the section of a peer.
+fn text(role: &str, lines: &str) -> String {
+    let peer = format!("[[peers]]\nkey = \"{KEY}\"\nname = \"a\"\n");
+    let lines = lines.replace("PEER", &peer).replace("KEY", KEY);
+    match role {
+        "client" => client(&lines),
+        "server" => server(&lines),
+        _ => lines,
+    }
+}
+
 /// A file with these lines in the section of a client.
 fn client(lines: &str) -> String {
     format!("[client]\nserver = \"a:1\"\nlisten = 2222\n{lines}\n")
@@ -35,25 +46,105 @@ fn server(lines: &str) -> String {
     format!("[server]\nlisten = 7650\ntarget = \"a:1\"\n{lines}\n")
 }
 
+/// The command of the section, the lines in it or else the whole file, and the command line.
+const MEANINGS: &[(&str, &str, &str)] = &[
+    ("server", "", "server 7650 a:1"),
+    (
+        "",
+        "[server]\n\
+            listen = \"[::1]:1\"\n\
+            allow = [\"*:80\", \"b:1\"]",
+        "server [::1]:1 --allow *:80 --allow b:1",
+    ),
+    (
+        "server",
+        "key = \"own.key\"\n\
+            allow-private = true\n\
+            allow = \"*:*\"",
+        "-s 7650 a:1 -k /etc/striper/own.key --allow-private --allow *:*",
+    ),
+    (
+        "server",
+        "key = [\"/a\", \"../b\"]\n\
+            trace = \"./t\"",
+        "-s 7650 a:1 -k /a -k /etc/striper/../b --trace /etc/striper/t",
+    ),
+    (
+        "server",
+        "[limits]\n\
+            sessions = 5\n\
+            memory = \"64MiB\"",
+        "-s 7650 a:1 --limit sessions=5,memory=64MiB",
+    ),
+    (
+        "server",
+        "limit = [\"sessions=5,flows=99\"]",
+        "-s 7650 a:1 --limit sessions=5 --limit flows=99",
+    ),
+    ("client", "", "client a:1 -L 2222"),
+    (
+        "client",
+        "stripes = 8\n\
+            scheduler = \"rr\"\n\
+            plain = true\n\
+            verbose = false",
+        "client a:1 -L 2222 -n 8 --scheduler rr --plain",
+    ),
+    ("", "[client]\nserver = [\"a:1\", \"b:2\"]\nproxy = 1080", "client a:1,b:2 -D 1080"),
+    (
+        "client",
+        "[[client.proxy]]\n\
+            listen = 1\n\
+            [[client.transparent]]\n\
+            listen = 2\n\
+            [[client.remote]]\n\
+            listen = 3\n\
+            target = \"c:4\"",
+        "client a:1 -L 2222 -D 1 -T 2 -R 3:c:4",
+    ),
+    (
+        "",
+        "[client]\n\
+            server = \"a:1\"\n\
+            [[client.forward]]\n\
+            listen = \"./x\"\n\
+            target = \"unix:/y\"\n\
+            [[client.forward]]\n\
+            listen = \"[::1]:5\"\n\
+            target = \"[::1]:6\"",
+        "client a:1 -L /etc/striper/x:unix:/y -L [::1]:5:[::1]:6",
+    ),
+    (
+        "client",
+        "[log]\n\
+            level = \"verbose\"\n\
+            format = \"json\"",
+        "client a:1 -L 2222 -v --log json",
+    ),
+    ("client", "[log]\nlevel = \"normal\"", "client a:1 -L 2222"),
+    (
+        "",
+        "[relay]\n\
+            listen = 1\n\
+            connect = \"a:2\"\n\
+            drain-timeout = \"1m\"\n\
+            [log]\n\
+            level = \"quiet\"",
+        "relay 1 a:2 --drain-timeout 1m -q",
+    ),
+    (
+        "",
+        "[relay]\r\n\
+            listen = 1\r\n\
+            connect = \"a:2\"\r\n",
+        "relay 1 a:2",
+    ),
+];
+
 #[test]
 fn a_file_means_what_a_command_line_means() {
-    for (text, line) in [
-        (server(""), "server 7650 a:1"),
-        ("[server]\nlisten = \"[::1]:1\"\nallow = [\"*:80\", \"b:1\"]".into(), "server [::1]:1 --allow *:80 --allow b:1"),
-        (server("key = \"own.key\"\nallow-private = true\nallow = \"*:*\""), "-s 7650 a:1 -k /etc/striper/own.key --allow-private --allow *:*"),
-        (server("key = [\"/a\", \"../b\"]\ntrace = \"./t\""), "-s 7650 a:1 -k /a -k /etc/striper/../b --trace /etc/striper/t"),
-        (server("[limits]\nsessions = 5\nmemory = \"64MiB\""), "-s 7650 a:1 --limit sessions=5,memory=64MiB"),
-        (server("limit = [\"sessions=5,flows=99\"]"), "-s 7650 a:1 --limit sessions=5 --limit flows=99"),
-        (client(""), "client a:1 -L 2222"),
-        (client("stripes = 8\nscheduler = \"rr\"\nplain = true\nverbose = false"), "client a:1 -L 2222 -n 8 --scheduler rr --plain"),
-        ("[client]\nserver = [\"a:1\", \"b:2\"]\nproxy = 1080".into(), "client a:1,b:2 -D 1080"),
-        (client("[[client.proxy]]\nlisten = 1\n[[client.transparent]]\nlisten = 2\n[[client.remote]]\nlisten = 3\ntarget = \"c:4\""), "client a:1 -L 2222 -D 1 -T 2 -R 3:c:4"),
-        ("[client]\nserver = \"a:1\"\n[[client.forward]]\nlisten = \"./x\"\ntarget = \"unix:/y\"\n[[client.forward]]\nlisten = \"[::1]:5\"\ntarget = \"[::1]:6\"".into(), "client a:1 -L /etc/striper/x:unix:/y -L [::1]:5:[::1]:6"),
-        (client("[log]\nlevel = \"verbose\"\nformat = \"json\""), "client a:1 -L 2222 -v --log json"),
-        (client("[log]\nlevel = \"normal\""), "client a:1 -L 2222"),
-        ("[relay]\nlisten = 1\nconnect = \"a:2\"\ndrain-timeout = \"1m\"\n[log]\nlevel = \"quiet\"".into(), "relay 1 a:2 --drain-timeout 1m -q"),
-        ("\u{feff}[relay]\r\nlisten = 1\r\nconnect = \"a:2\"\r\n".trim_start_matches('\u{feff}').into(), "relay 1 a:2"),
-    ] {
+    for (role, lines, line) in MEANINGS {
+        let text = text(role, lines);
         let words = line.split_whitespace().map(OsString::from);
         let expected = parse(words, |_| None).unwrap_or_else(|why| panic!("{line}: {why}"));
         assert_eq!(read_with(&text, "", &[]), expected, "{text}");
@@ -115,230 +206,171 @@ fn peers_in_the_file_have_their_names_and_rules() {
     }
 }
 
+/// The command of the section, and the lines in it or else the whole file. Then the number of the
+/// line with the mistake, how the marked part begins, and parts of the cause and of the cure.
+const MISTAKES: &[(&str, &str, usize, &str, &str, &str)] = &[
+    ("", "stripes = 4\n[client]", 1, "stripes", "stripes is in no section", "below [client]"),
+    ("", "server = 1", 1, "server", "server is a section", "begin the section with [server]"),
+    ("", "[client]\nserver = \"a:1\"\n[server]", 3, "server", "can't be in one file", "run both"),
+    ("server", "[clent]", 4, "clent", "no section clent for a server", "the sections with"),
+    ("server", "[limit]", 4, "limit", "no section limit", "did you mean limits?"),
+    ("client", "stripez = 4", 4, "stripez", "[client] has no key stripez", "did you mean stripes?"),
+    (
+        "client",
+        "connect_timeout = 4",
+        4,
+        "connect_timeout",
+        "no key",
+        "did you mean connect-timeout?",
+    ),
+    ("client", "allow = 4", 4, "allow", "no key allow", "it is for [server]"),
+    ("client", "help = true", 4, "help", "no key help", "config example client has all keys"),
+    ("client", "c = true", 4, "c", "no key c", "config example client"),
+    (
+        "client",
+        "stripes = \"many\"",
+        4,
+        "\"many\"",
+        "stripes: \"many\" is not a number",
+        "config example",
+    ),
+    ("client", "stripes = 65", 4, "65", "from 1 to 64", "config example client"),
+    ("client", "stripes = [4]", 4, "[4]", "takes one value", "leave out the brackets"),
+    ("client", "stripes = true", 4, "true", "takes a text or a whole number", "in quotes"),
+    ("client", "plain = \"yes\"", 4, "\"yes\"", "takes true or false", "without quotes"),
+    ("client", "connect-timeout = 10", 4, "10", "\"10\" has no unit; write 10s", "config example"),
+    (
+        "client",
+        "scheduler = \"earlist\"",
+        4,
+        "\"earlist\"",
+        "did you mean earliest?",
+        "config example",
+    ),
+    ("client", "key = [\"a\", \"\"]", 4, "\"\"", "the name of the file is empty", ""),
+    (
+        "client",
+        "key = [\"a\", \"b\", \"a\"]",
+        4,
+        "\"a\"]",
+        "/etc/striper/a is given twice",
+        "leave one",
+    ),
+    ("client", "key = \"a\"\nplain = true", 5, "true", "can't be used together", "choose one"),
+    (
+        "client",
+        "proxy-users = \"a\"",
+        4,
+        "\"a\"",
+        "proxy-users is for programs that use proxy",
+        "add proxy",
+    ),
+    (
+        "client",
+        "log = \"json\"\n[log]\nformat = \"human\"",
+        6,
+        "\"human\"",
+        "log.format is given twice",
+        "leave one",
+    ),
+    ("client", "[log]\nformat = \"xml\"", 5, "\"xml\"", "log.format: \"xml\" is not one of", ""),
+    (
+        "client",
+        "[log]\nlevel = \"debug\"",
+        5,
+        "\"debug\"",
+        "is not one of quiet, normal, verbose",
+        "",
+    ),
+    ("client", "[log]\nlevle = 1", 5, "levle", "[log] has no key levle", "did you mean level?"),
+    ("client", "[limits]\nsessions = 1", 4, "limits", "no section limits for a client", ""),
+    ("client", "[[client.forwards]]", 4, "forwards", "no key forwards", "did you mean forward?"),
+    (
+        "client",
+        "[[client.proxy]]\nport = 1",
+        5,
+        "port",
+        "proxy has no key port",
+        "the keys are listen",
+    ),
+    (
+        "client",
+        "[[client.proxy]]\ntarget = \"a:1\"",
+        4,
+        "[[client.proxy]]",
+        "proxy has no listen",
+        "add where",
+    ),
+    (
+        "client",
+        "[[client.proxy]]\nlisten = 2222",
+        4,
+        "[[client.proxy]]",
+        "127.0.0.1:2222 is given twice",
+        "",
+    ),
+    (
+        "client",
+        "[[client.proxy]]\nlisten = \"x\"",
+        4,
+        "[[client.proxy]]",
+        "not an address",
+        "write PORT",
+    ),
+    (
+        "client",
+        "[[client.remote]]\nlisten = 1\ntarget = 22",
+        6,
+        "22",
+        "target: \"22\" is a port",
+        "HOST:22",
+    ),
+    (
+        "client",
+        "[[client.remote]]\nlisten = \"x\"\ntarget = \"a:1\"",
+        5,
+        "\"x\"",
+        "listen: \"x\"",
+        "",
+    ),
+    (
+        "client",
+        "[[client.remote]]\nlisten = \"1:b:1\"\ntarget = \"a:1\"",
+        5,
+        "\"1:b:1\"",
+        "and target is another",
+        "",
+    ),
+    ("", "[client]\nserver = \"a:1\"", 1, "client", "at least one way in", "config example client"),
+    ("", "[client]\nlisten = 1", 1, "client", "client needs server", "config example client"),
+    ("", "[client]\nserver = \"a\"\nlisten = 1", 2, "\"a\"", "server: \"a\" has no port", ""),
+    ("", "[server]\ntarget = \"a:1\"", 1, "server", "server needs listen", "config example server"),
+    ("", "[server]\nlisten = \"a:1\"", 2, "\"a:1\"", "listen: \"a\" is not an IP address", ""),
+    (
+        "",
+        "[server]\nlisten = 1\ntarget = \"localhost:1\"",
+        3,
+        "\"localhost:1\"",
+        "round in circles",
+        "",
+    ),
+    ("server", "allow = [\"b:1\", \"b\"]", 4, "\"b\"", "allow: the rule has no ports", ""),
+    ("server", "[limits]\nsesions = 1", 5, "sesions", "did you mean sessions?", ""),
+    ("server", "[limits]\nmemory = 64", 5, "64", "write 64MiB", ""),
+    ("server", "peers = \"x\"\n[[peers]]", 5, "[[peers]]", "this peer has no key", ""),
+    ("server", "plain = true\nPEER", 5, "[[peers]]", "plain and [[peers]] can't", "choose one"),
+    ("server", "PEERalow = 1", 7, "alow", "a peer has no key alow", "did you mean allow?"),
+    ("server", "PEERallow = [\"b\"]", 7, "\"b\"", "allow: the rule has no ports", "b:443"),
+    ("server", "PEERPEER", 8, "\"striper", "listed twice", "remove one"),
+    ("server", "[[peers]]\nkey = \"KEY\"\nname = \"a b\"", 6, "\"a b\"", "", "letters, digits"),
+    ("server", "a = \"b", 4, "", "line 4", "a text stands in quotes"),
+    ("server", "listen = 1", 4, "listen", "duplicate key", "correct it"),
+];
+
 #[test]
 fn each_mistake_has_its_line_its_carets_and_a_cure() {
-    let public = format!("[[peers]]\nkey = \"{KEY}\"\nname = \"a\"\n");
-    for (text, line, marked, cause, cure) in [
-        (
-            "stripes = 4\n[client]".into(),
-            1,
-            "stripes",
-            "stripes is in no section",
-            "below [client]",
-        ),
-        (
-            "server = 1".into(),
-            1,
-            "server",
-            "server is a section",
-            "begin the section with [server]",
-        ),
-        (
-            "[client]\nserver = \"a:1\"\n[server]".into(),
-            3,
-            "server",
-            "can't be in one file",
-            "run both",
-        ),
-        (server("[clent]"), 4, "clent", "no section clent for a server", "the sections with"),
-        (server("[limit]"), 4, "limit", "no section limit", "did you mean limits?"),
-        (
-            client("stripez = 4"),
-            4,
-            "stripez",
-            "[client] has no key stripez",
-            "did you mean stripes?",
-        ),
-        (
-            client("connect_timeout = 4"),
-            4,
-            "connect_timeout",
-            "no key",
-            "did you mean connect-timeout?",
-        ),
-        (client("allow = 4"), 4, "allow", "no key allow", "it is for [server]"),
-        (client("help = true"), 4, "help", "no key help", "config example client has all keys"),
-        (client("c = true"), 4, "c", "no key c", "config example client"),
-        (
-            client("stripes = \"many\""),
-            4,
-            "\"many\"",
-            "stripes: \"many\" is not a number",
-            "config example",
-        ),
-        (client("stripes = 65"), 4, "65", "from 1 to 64", "config example client"),
-        (client("stripes = [4]"), 4, "[4]", "takes one value", "leave out the brackets"),
-        (client("stripes = true"), 4, "true", "takes a text or a whole number", "in quotes"),
-        (client("plain = \"yes\""), 4, "\"yes\"", "takes true or false", "without quotes"),
-        (
-            client("connect-timeout = 10"),
-            4,
-            "10",
-            "\"10\" has no unit; write 10s",
-            "config example",
-        ),
-        (
-            client("scheduler = \"earlist\""),
-            4,
-            "\"earlist\"",
-            "did you mean earliest?",
-            "config example",
-        ),
-        (client("key = [\"a\", \"\"]"), 4, "\"\"", "the name of the file is empty", ""),
-        (
-            client("key = [\"a\", \"b\", \"a\"]"),
-            4,
-            "\"a\"]",
-            "/etc/striper/a is given twice",
-            "leave one",
-        ),
-        (client("key = \"a\"\nplain = true"), 5, "true", "can't be used together", "choose one"),
-        (
-            client("proxy-users = \"a\""),
-            4,
-            "\"a\"",
-            "proxy-users is for programs that use proxy",
-            "add proxy",
-        ),
-        (
-            client("log = \"json\"\n[log]\nformat = \"human\""),
-            6,
-            "\"human\"",
-            "log.format is given twice",
-            "leave one",
-        ),
-        (client("[log]\nformat = \"xml\""), 5, "\"xml\"", "log.format: \"xml\" is not one of", ""),
-        (
-            client("[log]\nlevel = \"debug\""),
-            5,
-            "\"debug\"",
-            "is not one of quiet, normal, verbose",
-            "",
-        ),
-        (client("[log]\nlevle = 1"), 5, "levle", "[log] has no key levle", "did you mean level?"),
-        (client("[limits]\nsessions = 1"), 4, "limits", "no section limits for a client", ""),
-        (client("[[client.forwards]]"), 4, "forwards", "no key forwards", "did you mean forward?"),
-        (
-            client("[[client.proxy]]\nport = 1"),
-            5,
-            "port",
-            "proxy has no key port",
-            "the keys are listen",
-        ),
-        (
-            client("[[client.proxy]]\ntarget = \"a:1\""),
-            4,
-            "[[client.proxy]]",
-            "proxy has no listen",
-            "add where",
-        ),
-        (
-            client("[[client.proxy]]\nlisten = 2222"),
-            4,
-            "[[client.proxy]]",
-            "127.0.0.1:2222 is given twice",
-            "",
-        ),
-        (
-            client("[[client.proxy]]\nlisten = \"x\""),
-            4,
-            "[[client.proxy]]",
-            "not an address",
-            "write PORT",
-        ),
-        (
-            client("[[client.remote]]\nlisten = 1\ntarget = 22"),
-            6,
-            "22",
-            "target: \"22\" is a port",
-            "HOST:22",
-        ),
-        (
-            client("[[client.remote]]\nlisten = \"x\"\ntarget = \"a:1\""),
-            5,
-            "\"x\"",
-            "listen: \"x\"",
-            "",
-        ),
-        (
-            client("[[client.remote]]\nlisten = \"1:b:1\"\ntarget = \"a:1\""),
-            5,
-            "\"1:b:1\"",
-            "and target is another",
-            "",
-        ),
-        (
-            "[client]\nserver = \"a:1\"".into(),
-            1,
-            "client",
-            "at least one way in",
-            "config example client",
-        ),
-        (
-            "[client]\nlisten = 1".into(),
-            1,
-            "client",
-            "client needs server",
-            "config example client",
-        ),
-        (
-            "[client]\nserver = \"a\"\nlisten = 1".into(),
-            2,
-            "\"a\"",
-            "server: \"a\" has no port",
-            "",
-        ),
-        (
-            "[server]\ntarget = \"a:1\"".into(),
-            1,
-            "server",
-            "server needs listen",
-            "config example server",
-        ),
-        (
-            "[server]\nlisten = \"a:1\"".into(),
-            2,
-            "\"a:1\"",
-            "listen: \"a\" is not an IP address",
-            "",
-        ),
-        (
-            "[server]\nlisten = 1\ntarget = \"localhost:1\"".into(),
-            3,
-            "\"localhost:1\"",
-            "round in circles",
-            "",
-        ),
-        (server("allow = [\"b:1\", \"b\"]"), 4, "\"b\"", "allow: the rule has no ports", ""),
-        (server("[limits]\nsesions = 1"), 5, "sesions", "did you mean sessions?", ""),
-        (server("[limits]\nmemory = 64"), 5, "64", "write 64MiB", ""),
-        (server("peers = \"x\"\n[[peers]]"), 5, "[[peers]]", "this peer has no key", ""),
-        (
-            server(&format!("plain = true\n{public}")),
-            5,
-            "[[peers]]",
-            "plain and [[peers]] can't",
-            "choose one",
-        ),
-        (
-            server(&format!("{public}alow = 1")),
-            7,
-            "alow",
-            "a peer has no key alow",
-            "did you mean allow?",
-        ),
-        (
-            server(&format!("{public}allow = [\"b\"]")),
-            7,
-            "\"b\"",
-            "allow: the rule has no ports",
-            "b:443",
-        ),
-        (server(&format!("{public}{public}")), 8, "\"striper", "listed twice", "remove one"),
-        (server(&public.replace("\"a\"", "\"a b\"")), 6, "\"a b\"", "", "letters, digits"),
-        (server("a = \"b"), 4, "", "line 4", "a text stands in quotes"),
-        (server("listen = 1"), 4, "listen", "duplicate key", "correct it"),
-    ] {
+    for (role, lines, line, marked, cause, cure) in MISTAKES {
+        let text = text(role, lines);
         let failure = fails(&text, "");
         let Failure { code, cause: told, cure: mended, excerpt } = &failure;
         assert_eq!(*code, code::CONFIG, "{text}");

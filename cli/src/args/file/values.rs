@@ -1,4 +1,4 @@
-//! What holds with a file, and where each value comes from.
+//! The values that hold with a file, and their sources.
 
 use super::settings::{Setting, key_of, section_of};
 use super::source::Source;
