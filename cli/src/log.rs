@@ -451,16 +451,16 @@ mod tests {
         let (log, paper) = Log::on_paper();
         let (clone, quiet) = (log.clone(), log.quiet());
         log.set_verbosity(Verbosity::Verbose);
-        clone.debug("x", "one", &[]);
-        quiet.info("x", "not this", &[]);
+        clone.debug("no_control", "one", &[]);
+        quiet.info("stopped", "not this", &[("connections", 0u64.into())]);
         assert!(paper.take(&log).ends_with("debug one\n"));
         assert!(clone.takes_status() && !quiet.takes_status());
         log.set_format(LogFormat::Json);
-        clone.debug("x", "two", &[]);
+        clone.debug("no_control", "two", &[]);
         assert!(paper.take(&log).contains("\"message\":\"two\""));
         assert!(!clone.takes_status());
         log.set_verbosity(Verbosity::Quiet);
-        clone.info("x", "not this", &[]);
+        clone.info("stopped", "not this", &[("connections", 0u64.into())]);
         assert_eq!(paper.take(&log), "");
     }
 

@@ -152,7 +152,7 @@ async fn carry_out(
 ) -> Result<u8, Failure> {
     sockets.inherit().await?;
     let Invocation { command, options } = &invocation;
-    match command {
+    let ended = match command {
         Command::Server { listen, target } => {
             server::run(&ex, &log, &sockets, options, *listen, target.as_ref()).await
         }
@@ -164,7 +164,11 @@ async fn carry_out(
         }
         Command::Demo { json } => demo::run(&ex, &log, options, *json).await,
         _ => unreachable!("other commands need no executor"),
-    }
+    };
+    sockets.release();
+    // What was released ends in its next turn.
+    smol::future::yield_now().await;
+    ended
 }
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {

@@ -38,8 +38,13 @@ fn each_program_is_built_with_the_features_of_the_whole_workspace() {
 fn a_build_without_default_features_has_no_more_packages_and_none_that_draw() {
     let workspace = packages(&["--workspace"]);
     let small = packages(&["--package", "striper-cli", "--no-default-features"]);
-    let other: Vec<&String> = small.difference(&workspace).collect();
-    assert!(other.is_empty(), "a small build has other features than --workspace: {other:?}");
+    // Fewer packages ask for fewer features of those below them.
+    let names = |packages: &BTreeSet<String>| -> BTreeSet<String> {
+        packages.iter().map(|it| it.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    let (of_workspace, of_small) = (names(&workspace), names(&small));
+    let other: Vec<&String> = of_small.difference(&of_workspace).collect();
+    assert!(other.is_empty(), "a small build has packages that --workspace lacks: {other:?}");
     let draws = |packages: &BTreeSet<String>| {
         packages.iter().any(|package| package.starts_with("ratatui") || package.contains("termion"))
     };

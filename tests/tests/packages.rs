@@ -28,7 +28,7 @@ fn bash_completes_commands_and_the_options_of_a_command() {
         );
         bash.run(["-c", &script])
     };
-    assert_eq!(complete("striper-cli c"), "client completions\n");
+    assert_eq!(complete("striper-cli co"), "config completions\n");
     assert_eq!(complete("striper-cli server --allow-"), "--allow-private --allow-listen\n");
     assert_eq!(complete("striper-cli demo --allow-"), "\n");
 }

@@ -95,7 +95,7 @@ fn ways_come_and_go_and_lead_elsewhere_while_connections_are_open() {
     assert_eq!(
         changed,
         format!(
-            "-listening on {b} for {old}, -listening on {a} for {old}, +listening on {a} for {new}"
+            "-listening on {a} for {old}, -listening on {b} for {old}, +listening on {a} for {new}"
         )
     );
     assert!(try_connect(b).is_err(), "its listener is closed");
@@ -137,13 +137,12 @@ fn a_file_with_a_mistake_leaves_everything_as_it_was() {
         ("[client]\nserver = \n", "striper.toml"),
         ("[client]\nserver = \"127.0.0.1:1\"\nelephants = 3\n", "elephants"),
         ("[client]\nserver = \"127.0.0.1:1\"\n", "client needs at least one way in"),
-        ("[client]\nserver = \"192.0.2.1:1\"\n[[client.proxy]]\nlisten = 0\n", "need a key"),
     ] {
         filed.fails(wrong, &[part]);
     }
     std::fs::remove_file(filed.folder.join("striper.toml")).unwrap();
     filed.proxy.hang_up();
-    let told = filed.proxy.wait_for_some("not_reloaded", 6).swap_remove(5);
+    let told = filed.proxy.wait_for_some("not_reloaded", 5).swap_remove(4);
     assert!(told.text("message").contains("No such file"), "{told}");
     exchange(&local, &target, 10..100_000);
     open(port.addr(), &origin);
@@ -295,7 +294,8 @@ fn keys_and_peers_of_a_file_are_read_again_and_a_wrong_one_changes_nothing() {
     of_bob.wait_for("peer_unreachable");
     let changed = filed.changed(&text(&(ann.clone() + &bob)));
     assert_eq!(changed, "keys (key own, 2 peers)");
-    let (kept, kept_target) = start(&keys[1]).open(&origin);
+    let keeper = start(&keys[1]);
+    let (kept, kept_target) = keeper.open(&origin);
     filed.fails(&text("[[peers]]\nkey = \"nonsense\"\nname = \"ann\"\n"), &["striper.toml"]);
     assert_eq!(filed.changed(&text(&(ann + &bob))), "");
     assert_eq!(filed.changed(&text(&bob)), "keys (key own, 1 peer)");

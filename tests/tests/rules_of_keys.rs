@@ -108,7 +108,8 @@ fn rules_that_are_read_again_spare_open_connections_that_they_allow_and_reset_ot
     let both = [one.addr(), other.addr()].map(allow).concat();
     let told = listed.list(&lines(&keys, [&both]), "keys_read");
     assert!(told.text("message").contains("1 peer (1 with rules)"), "{told}");
-    let (kept, kept_target) = listed.forward(&keys[0], other.addr()).open(&other);
+    let keeper = listed.forward(&keys[0], other.addr());
+    let (kept, kept_target) = keeper.open(&other);
     exchange(&local, &target, 10..100_000);
     listed.list(&lines(&keys, [&allow(other.addr())]), "keys_read");
     let (mut local, mut target) = (local, target);

@@ -337,7 +337,12 @@ mod tests {
     fn what_can_not_change_is_named_and_stays_as_it_was() {
         for (old, new, fixed, next) in [
             ("client s:1 -D 0", "client t:1 -D 0", "server", "client s:1 -D 0"),
-            ("client s:1 -D 0", "client s:1 -W a:1 -v", "stdio", "client s:1 -D 0 -v"),
+            (
+                "client s:1 -D 0 --control off",
+                "client s:1 -W a:1 -v --control off",
+                "stdio",
+                "client s:1 -D 0 -v --control off",
+            ),
             ("server 0 a:1", "server 0 a:1 -k k", "key", "server 0 a:1"),
             ("server 0 a:1 -k k", "server 0 a:1", "key", "server 0 a:1 -k k"),
             ("server 0 a:1", "client s:1 -D 0", "the command", "server 0 a:1"),

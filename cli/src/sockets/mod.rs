@@ -158,6 +158,11 @@ impl Sockets {
     /// Another process listens from now on.
     pub(crate) fn hand_over(&self) {
         self.0.handed_over.set(true);
+        self.release();
+    }
+
+    /// Drops what is held.
+    pub(crate) fn release(&self) {
         self.0.held.take();
     }
 

@@ -186,6 +186,7 @@ impl Server {
     /// Another process listens from now on. The sessions here go on, also with new flows. Each ends
     /// once it carries nothing, and this is ready when all have ended.
     pub async fn retire(&self) {
+        self.port.take();
         self.sessions.retire().await;
     }
 
@@ -196,6 +197,7 @@ impl Server {
 
     /// Takes no more sessions or flows, lets them end within `drain`, resets the rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
+        self.port.take();
         self.sessions.shutdown(drain).await;
     }
 }
