@@ -166,7 +166,7 @@ async fn carry_out(
         _ => unreachable!("other commands need no executor"),
     };
     sockets.release();
-    // What was released ends in its next turn.
+    // Tasks that were released end in their next turn.
     smol::future::yield_now().await;
     ended
 }

@@ -11,9 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 pub struct Terminal {
-    /// What a person types and sees.
+    /// The side of a person, who types and sees.
     screen: File,
-    /// What a program reads and writes.
+    /// The side of a program, which reads and writes.
     program: File,
 }
 

@@ -15,7 +15,7 @@ const MAIN_SCREEN: &str = "\u{1b}[?1049l";
 struct Top {
     terminal: Terminal,
     process: Process,
-    /// What it has drawn so far.
+    /// The bytes that it has drawn so far.
     drawn: String,
 }
 

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The longest answer in bytes. The largest state has about a tenth of it.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// Finds the socket of the only proxy, or of the one that is named. Its name is a path, or that of a
+/// Finds the socket of the only proxy, or of the named one. Its name is a path, or that of a
 /// socket in one of the usual folders, with or without its ending.
 pub(crate) fn find(named: Option<&Path>, env: Env<'_>) -> Result<PathBuf, Failure> {
     if let Some(path) = named.filter(|path| path.components().count() > 1 || path.exists()) {

@@ -166,7 +166,7 @@ impl Desk {
     }
 }
 
-/// The next request without its end of line; none at the end. A request that is too long is cut off.
+/// The next request without its end of line; none at the end. A request of too many bytes is cut.
 async fn next_line(requests: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     requests.take(MAX_REQUEST).read_until(b'\n', &mut line).await?;

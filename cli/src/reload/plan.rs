@@ -208,7 +208,7 @@ fn key_options(plan: &mut Plan, old: &KeyOptions, new: &mut KeyOptions) {
         // Whether stripes are encrypted can't change while there are some.
         return plan.fix("key", old, new);
     }
-    // Of `plain` nothing depends but warnings. The peers that are listed are compared with all keys,
+    // On `plain` only warnings depend. The peers that are listed are compared with all keys,
     // when these have been read.
     let KeyOptions { files, peers, tls_key_log, plain: _, listed: _ } = new;
     plan.fix("tls-key-log", &old.tls_key_log, tls_key_log);

@@ -31,7 +31,7 @@ struct State {
     places: RefCell<Vec<String>>,
     /// The sockets in use, for a process that replaces this one. Some may be closed by now.
     kept: RefCell<Vec<(String, Weak<dyn Open>)>>,
-    /// What answers at sockets that a process which replaces this one answers at.
+    /// Tasks that answer at these sockets, which another process may take over.
     held: RefCell<Vec<Box<dyn Any>>>,
     predecessor: RefCell<Option<Rc<Channel>>>,
     handed_over: Cell<bool>,

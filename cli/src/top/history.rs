@@ -1,4 +1,4 @@
-//! What earlier looks at a process tell: rates, and the limits of stripes since the last look.
+//! The facts from earlier looks at a process: rates, and the limits of stripes since the last look.
 
 use super::samples::Samples;
 use crate::state::{Flow, Limit, Limited, Session, State, Stripe};
@@ -44,7 +44,7 @@ pub(super) struct Meter {
     pub down: f64,
     /// Both together.
     pub samples: Samples,
-    /// What limited a stripe for most of the time since the look before.
+    /// The limit of a stripe for most of the time since the look before.
     pub limit: Option<Limit>,
 }
 

@@ -23,7 +23,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("q", "quit; also Ctrl-C"),
 ];
 
-/// The keys in bytes from a terminal. What is no key is left out.
+/// The keys in bytes from a terminal. Other bytes are left out.
 pub(super) fn read(bytes: &[u8]) -> Vec<Key> {
     let mut rest = bytes.iter().copied().map(Ok);
     let mut keys = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn read(bytes: &[u8]) -> Vec<Key> {
     keys
 }
 
-/// What a key does.
+/// The effect of a key.
 pub(super) fn action(key: Key, mode: &Mode) -> Option<Action> {
     match (key, mode) {
         (Key::Ctrl('c'), _) => Some(Action::Quit),

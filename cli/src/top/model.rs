@@ -1,4 +1,4 @@
-//! What `top` knows and what the user has chosen. Nothing here draws or waits.
+//! The knowledge of `top`, and the choices of the user. Nothing here draws or waits.
 
 use super::history::{History, Id};
 use super::table::{Row, Step, Table};
@@ -6,7 +6,7 @@ use super::why::{self, Reason};
 use super::{flows, stripes};
 use crate::state::{Flow, Session, State, Stripe};
 
-/// What the keys are for.
+/// The use of the keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Mode {
     Tables,
@@ -17,7 +17,7 @@ pub(super) enum Mode {
     Close(Id),
 }
 
-/// What a key asks for.
+/// The request of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Action {
     Quit,
@@ -40,7 +40,7 @@ pub(super) enum Action {
     Leave,
 }
 
-/// What is to be done outside.
+/// The work that is to be done outside.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Effect {
     None,
@@ -57,7 +57,7 @@ pub(super) enum Which {
     Flows,
 }
 
-/// What an explanation is about.
+/// The subject of an explanation.
 #[derive(Clone, Copy)]
 pub(super) enum Subject<'a> {
     Flow(&'a Session, &'a Flow),
@@ -173,7 +173,7 @@ impl Model {
         })
     }
 
-    /// What the selected row of the table with the keys shows.
+    /// The selected row of the table with the keys.
     fn subject(&self) -> Option<Subject<'_>> {
         let rows = self.rows(self.focus);
         let place = self.table(self.focus).selected(&rows)?;

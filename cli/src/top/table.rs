@@ -74,7 +74,7 @@ pub(super) enum Step {
     On(usize),
 }
 
-/// What the user has chosen for a table.
+/// The choices of the user for a table.
 #[derive(Debug)]
 pub(super) struct Table {
     columns: &'static [Column],

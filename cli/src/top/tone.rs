@@ -1,4 +1,4 @@
-//! What a text on the screen means, and the style that shows it.
+//! The meaning of a text on the screen, and the style that shows it.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -130,7 +130,7 @@ fn slowest(session: &Session) -> Option<&Stripe> {
     session.stripes.iter().max_by_key(slow).filter(|_| several)
 }
 
-/// What is known of a stripe, to follow its name.
+/// The facts about a stripe, to follow its name.
 fn condition(stripe: &Stripe) -> String {
     let rtt = match stripe.rtt_us {
         Some(rtt) => format!(", with a round trip of {}", micros(Some(rtt))),

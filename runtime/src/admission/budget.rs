@@ -65,7 +65,7 @@ impl Budget {
         Rc::new(budget)
     }
 
-    /// Sessions hear of it before their next turns. A session that has begun with less gets no more.
+    /// Sessions hear of it before their next turns. A session that began with less gets no more.
     pub(crate) fn set_limits(&self, memory_limit: u64, limit_of_one: Option<u64>) {
         let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
         self.limit.set(memory_limit / 2);
