@@ -117,7 +117,7 @@ fn a_file_that_this_user_may_not_read_has_its_cause() {
     }
     let folder = TempDir::create();
     let file = folder.write("secret.toml", "[relay]");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("a mode");
     check(&run(&["check", "-f", &file], &[]), 6, &["Permission denied", "ls -l"]);
 }
 

@@ -208,6 +208,7 @@ fn a_recording_is_read_without_a_key_and_with_the_secrets_of_one() {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a limit for a test that hangs")]
 #[test]
 fn tcpdump_records_the_packets_of_a_port() {
     let Some([_tcpdump]) = Program::find(["tcpdump"]) else { return };

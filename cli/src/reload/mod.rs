@@ -1,8 +1,8 @@
 //! SIGHUP: the settings are read again and applied, without an end of connections that are still
 //! allowed. Either all of them are applied or none.
 //!
-//! [`plan`] says what differs. A role then opens and reads all that can fail, and only after that
-//! changes anything.
+//! [`mod@plan`] says what differs. A role then opens and reads all that can fail, and only after
+//! that changes anything.
 
 mod plan;
 
