@@ -170,7 +170,7 @@ pub(crate) async fn run(
             match smol::future::or(all, async { Some(stop.next().await.0) }).await {
                 Some(signal) => signal,
                 None => {
-                    log.info("stopped", "stopped", &[("cut", 0u64.into())]);
+                    log.info("stopped", "stopped", &[("connections", 0u64.into())]);
                     return 0;
                 }
             }
@@ -215,7 +215,7 @@ async fn work(
             Ok(Err(error)) => {
                 let text =
                     format!("the new process does not take over, and this one stays: {error}");
-                log.warn("upgrade_failed", text, &[("error", error.to_string().into())]);
+                log.warn("upgrade_failed", text, &[("reason", error.to_string().into())]);
             }
         }
     }

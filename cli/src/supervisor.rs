@@ -45,6 +45,6 @@ pub(crate) async fn beat(log: &Log, status: impl Fn() -> String) {
 fn tell(log: &Log, states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         let text = format!("cannot tell the service manager (NOTIFY_SOCKET): {error}");
-        log.warn("supervisor_unreachable", text, &[("error", error.to_string().into())]);
+        log.warn("supervisor_unreachable", text, &[("reason", error.to_string().into())]);
     }
 }

@@ -10,6 +10,9 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// A program that draws for ever must not keep a test waiting for ever.
+const MOST_READS: usize = 300;
+
 pub struct Terminal {
     /// The side of a person, who types and sees.
     screen: File,
@@ -51,7 +54,7 @@ impl Terminal {
     /// Reads what programs write until this part comes, and returns it.
     pub fn read_until(&mut self, part: &str) -> String {
         let mut seen = Vec::new();
-        loop {
+        for _ in 0..MOST_READS {
             let text = String::from_utf8_lossy(&seen);
             if text.contains(part) {
                 return text.into_owned();
@@ -64,5 +67,6 @@ impl Terminal {
             let count = self.screen.read(&mut some).expect("something on the terminal");
             seen.extend(&some[..count]);
         }
+        panic!("{part:?} does not come on the terminal: {:?}", String::from_utf8_lossy(&seen));
     }
 }

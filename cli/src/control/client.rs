@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long a proxy may take for an answer.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The same where an answer only adds to a list of names.
+const BRIEF: Duration = Duration::from_millis(500);
 
 /// The longest answer in bytes. The largest state has about a tenth of it.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -72,10 +74,11 @@ fn several(found: &[&PathBuf]) -> Failure {
 }
 
 fn names<'a>(sockets: impl Iterator<Item = &'a PathBuf>) -> String {
-    let name = |path: &PathBuf| match Connection::open(path).and_then(|mut it| it.status(0)) {
-        Ok(state) => format!("{} ({})", shell_word(path), table::summary(&state)),
-        Err(_) => shell_word(path),
-    };
+    let name =
+        |path: &PathBuf| match Connection::within(path, BRIEF).and_then(|mut it| it.status(0)) {
+            Ok(state) => format!("{} ({})", shell_word(path), table::summary(&state)),
+            Err(_) => shell_word(path),
+        };
     sockets.map(name).collect::<Vec<_>>().join(", ")
 }
 
@@ -87,10 +90,15 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        Connection::within(path, LIMIT)
+    }
+
+    /// An answer may take this long.
+    fn within(path: &Path, limit: Duration) -> Result<Self, Failure> {
         let open = || {
             let socket = socket::connect(path)?;
-            socket.set_read_timeout(Some(LIMIT))?;
-            socket.set_write_timeout(Some(LIMIT))?;
+            socket.set_read_timeout(Some(limit))?;
+            socket.set_write_timeout(Some(limit))?;
             Ok(socket)
         };
         match open() {

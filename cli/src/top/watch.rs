@@ -81,12 +81,14 @@ pub(super) fn run(named: Option<&Path>, palette: Palette) -> Result<u8, Failure>
     let mut model = Model::new(watched.look()?);
     let failed =
         |error: io::Error| Failure::unexpected(format!("cannot use the terminal: {error}"));
+    // Before the terminal changes: a signal that comes then must give it back.
+    let signals = hear_signals().map_err(failed)?;
     let mut terminal = Terminal::enter().map_err(failed)?;
     let (events, happened) = smol::channel::unbounded();
     let (commands, given) = smol::channel::unbounded();
     let sources = zip(
         look_again(watched, given, events.clone()),
-        zip(read_keys(events.clone()), hear_signals(events)),
+        zip(read_keys(events.clone()), pass_on(signals, events)),
     );
     let sources = async {
         sources.await;
@@ -177,9 +179,12 @@ async fn read_keys(events: Sender<Event>) {
     let _ = events.try_send(Event::HungUp);
 }
 
-async fn hear_signals(events: Sender<Event>) {
+fn hear_signals() -> io::Result<Signals> {
     use Signal::{Cont, Hup, Int, Term, Tstp, Winch};
-    let Ok(mut signals) = Signals::new([Cont, Hup, Int, Term, Tstp, Winch]) else { return };
+    Signals::new([Cont, Hup, Int, Term, Tstp, Winch])
+}
+
+async fn pass_on(mut signals: Signals, events: Sender<Event>) {
     while let Some(signal) = signals.next().await {
         if let Ok(signal) = signal {
             let _ = events.try_send(Event::Signalled(signal));
