@@ -46,7 +46,7 @@ pub use origin::{Origin, Vacant};
 pub use pattern::{DOWN, Pattern, UP, exchange};
 pub use process::{Finished, Process};
 pub use program::Program;
-pub use proxy::{Pair, Proxy, Way, pair};
+pub use proxy::{Pair, Proxy, Usage, Way, pair};
 pub use route::Route;
 pub use servers::{Inetd, Sshd, start_until};
 pub use skipped::skip;

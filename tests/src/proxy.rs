@@ -152,7 +152,10 @@ impl Proxy {
 
     /// Asks it to read its keys again.
     pub fn hang_up(&self) {
-        self.process.signal(Signal::HUP);
+        match self.successors.last() {
+            Some(last) => last.signal(Signal::HUP),
+            None => self.process.signal(Signal::HUP),
+        }
     }
 
     /// Asks the last process for another one that takes over.
@@ -181,6 +184,12 @@ impl Proxy {
     pub fn first_ended(&mut self) -> Option<i32> {
         let status = self.process.wait(LIMIT);
         status.unwrap_or_else(|| panic!("{} does not end", self.args)).code()
+    }
+
+    /// The resources of each of its processes that still runs, the first one first.
+    pub fn usage(&self) -> Vec<Usage> {
+        let later = self.successors.iter().map(|successor| successor.pid);
+        std::iter::once(self.pid()).chain(later).filter_map(Usage::of).collect()
     }
 
     pub fn pid(&self) -> i32 {
@@ -267,24 +276,48 @@ impl Drop for Proxy {
     }
 }
 
+/// The resources of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Bytes in RAM.
+    pub memory: u64,
+    /// Open file descriptors.
+    pub files: usize,
+}
+
+impl Usage {
+    /// None once the process has ended.
+    fn of(pid: i32) -> Option<Usage> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        Some(Usage { memory: kilobytes << 10, files })
+    }
+}
+
 /// A process that is not our child. It is killed when this is dropped.
-struct Successor(OwnedFd);
+struct Successor {
+    pid: i32,
+    handle: OwnedFd,
+}
 
 impl Successor {
     fn of(pid: u64) -> Successor {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
-        Successor(pidfd_open(pid, PidfdFlags::empty()).expect("a running process"))
+        let handle = pidfd_open(pid, PidfdFlags::empty()).expect("a running process");
+        Successor { pid: pid.as_raw_nonzero().get(), handle }
     }
 
     fn signal(&self, signal: Signal) {
-        pidfd_send_signal(&self.0, signal).expect("a running process");
+        pidfd_send_signal(&self.handle, signal).expect("a running process");
     }
 }
 
 impl Drop for Successor {
     fn drop(&mut self) {
         // It may have ended.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
     }
 }
 

@@ -107,6 +107,15 @@ impl Route {
         self.shared.reset(&[link]);
     }
 
+    /// The same, if there is one. Says whether there was.
+    pub fn try_reset_one(&self) -> bool {
+        let link = self.shared.state().links.first().cloned();
+        link.is_some_and(|link| {
+            self.shared.reset(&[link]);
+            true
+        })
+    }
+
     pub fn reset_all(&self) {
         let links = self.shared.state().links.clone();
         self.shared.reset(&links);
