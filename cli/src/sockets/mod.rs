@@ -119,7 +119,9 @@ impl Sockets {
     pub(crate) fn keep(&self, place: String, socket: &Rc<impl Open + 'static>) {
         let socket: Weak<dyn Open> = Rc::downgrade(&(socket.clone() as Rc<dyn Open>));
         let mut kept = self.0.kept.borrow_mut();
-        kept.retain(|(other, open)| *other != place && open.strong_count() > 0);
+        // Several sockets have one place if that leaves the port to the system.
+        let is_same = |open: &Weak<dyn Open>| std::ptr::addr_eq(open.as_ptr(), socket.as_ptr());
+        kept.retain(|(_, open)| open.strong_count() > 0 && !is_same(open));
         kept.push((place, socket));
     }
 
@@ -201,4 +203,29 @@ fn unusable(error: &io::Error) -> Failure {
         format!("LISTEN_FDS: a socket of systemd is no TCP or Unix listener: {error}"),
         "use ListenStream= with an address or a path in the .socket unit",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sockets_of_one_place_are_handed_over_once_and_closed_ones_are_not() {
+        smol::block_on(async {
+            let sockets = Sockets::begin().unwrap();
+            let events: Rc<dyn Fn(Event)> = Rc::new(|_| {});
+            let bind = async || {
+                let address = "127.0.0.1:0".parse().unwrap();
+                Rc::new(sockets.listen(address, None, &events).await.unwrap())
+            };
+            let (one, other) = (bind().await, bind().await);
+            for socket in [&one, &other, &one] {
+                sockets.keep("127.0.0.1:0".to_owned(), socket);
+            }
+            let open = || sockets.0.kept.borrow().iter().filter_map(|it| it.1.upgrade()).count();
+            assert_eq!((sockets.0.kept.borrow().len(), open()), (2, 2));
+            drop(one);
+            assert_eq!(open(), 1);
+        });
+    }
 }
