@@ -295,6 +295,23 @@ pub(crate) enum Waits {
     Finished,
 }
 
+impl Waits {
+    /// As in the JSON state.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Waits::Session => "session",
+            Waits::Target => "target",
+            Waits::Program => "program",
+            Waits::Credit => "credit",
+            Waits::Memory => "memory",
+            Waits::Stripe => "stripe",
+            Waits::Order => "order",
+            Waits::Peer => "peer",
+            Waits::Finished => "finished",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use crate::failure::printable;
 use crate::state::{
-    Flow, Leg, Limit, Phase, Role, Session, SessionState, State, Stripe, StripeState, Waits,
+    Flow, Leg, Limit, Phase, Role, Session, SessionState, State, Stripe, StripeState,
 };
 use crate::units;
 use std::fmt::Write;
@@ -150,23 +150,9 @@ fn of_flow(flow: &Flow) -> [String; 8] {
         seconds(flow.age_seconds),
         units::bytes(flow.sent_bytes),
         units::bytes(flow.received_bytes),
-        waits(flow.waits_for).to_owned(),
-        waits(flow.receiving_waits_for).to_owned(),
+        flow.waits_for.word().to_owned(),
+        flow.receiving_waits_for.word().to_owned(),
     ]
-}
-
-fn waits(waits: Waits) -> &'static str {
-    match waits {
-        Waits::Session => "session",
-        Waits::Target => "target",
-        Waits::Program => "program",
-        Waits::Credit => "credit",
-        Waits::Memory => "memory",
-        Waits::Stripe => "stripe",
-        Waits::Order => "order",
-        Waits::Peer => "peer",
-        Waits::Finished => "finished",
-    }
 }
 
 fn role_name(role: Role) -> &'static str {
@@ -208,6 +194,7 @@ fn columns<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Waits;
     use crate::state::{Connections, Totals};
 
     fn state() -> State {

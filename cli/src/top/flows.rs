@@ -44,20 +44,6 @@ pub(super) fn name(flow: &Flow) -> String {
     }
 }
 
-pub(super) fn waits(waits: Waits) -> &'static str {
-    match waits {
-        Waits::Session => "session",
-        Waits::Target => "target",
-        Waits::Program => "program",
-        Waits::Credit => "credit",
-        Waits::Memory => "memory",
-        Waits::Stripe => "stripe",
-        Waits::Order => "order",
-        Waits::Peer => "peer",
-        Waits::Finished => "finished",
-    }
-}
-
 fn tone(waits: Waits) -> Tone {
     match waits {
         Waits::Session => Tone::Bad,
@@ -73,7 +59,7 @@ fn row(session: &Session, flow: &Flow, history: &History, peak: f32) -> Row {
     let bytes = |count: u64| Cell::number(words::some_bytes(count), count as f64);
     let rate = |rate: f64| Cell::number(words::rate(rate), rate);
     let place = |place: &Option<String>| Cell::text(place.as_deref().unwrap_or("-"));
-    let waiting = |direction| Cell::text(waits(direction)).with(tone(direction));
+    let waiting = |direction: Waits| Cell::text(direction.word()).with(tone(direction));
     let cells = vec![
         Cell::number(name(flow), -(flow.number.or(flow.flow).unwrap_or(0) as f64)),
         place(&flow.from),
