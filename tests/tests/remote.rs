@@ -129,7 +129,12 @@ fn a_client_with_all_the_listeners_it_may_have_gets_them_back_too() {
             std::thread::yield_now();
         }
     }
-    let _open = connect(there[0]);
+    // With a connection that the server knows, its session waits for the client.
+    let open = connect(there[0]);
+    let from = open.local_addr().unwrap().to_string();
+    server.wait_for_any("the connection", |event| {
+        event.is("connection_opened") && event.text("from") == from
+    });
     first.kill();
     server.wait_for("session_stranded");
     let _second = Proxy::start(&args);
