@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 use striper_tests::{LIMIT, Origin, Process, Proxy, TempDir, Terminal, binary, expect_reset, run};
 
 /// The beginning of a colour that is none of the terminal's own.
@@ -11,27 +12,46 @@ const COLOUR: &str = "\u{1b}[38;5;";
 /// From here on the terminal shows what it showed before.
 const MAIN_SCREEN: &str = "\u{1b}[?1049l";
 
+const COLUMNS: u16 = 120;
+
 /// The program on a terminal. It has drawn its first screen.
 struct Top {
     terminal: Terminal,
     process: Process,
+    columns: u16,
     /// The bytes that it has drawn so far.
     drawn: String,
 }
 
 impl Top {
     fn start(socket: &str, options: &[&str]) -> Top {
-        let mut terminal = Terminal::open(120, 40);
+        let mut terminal = Terminal::open(COLUMNS, 40);
         let mut command = Command::new(binary::path());
         command.args(["top", socket]).args(options).env("TERM", "xterm").env_remove("NO_COLOR");
         command.stdin(terminal.program()).stdout(terminal.program()).stderr(terminal.program());
         let process = Process::start(&mut command);
         let drawn = terminal.read_until("FLOWS");
-        Top { terminal, process, drawn }
+        Top { terminal, process, columns: COLUMNS, drawn }
     }
 
     fn read_until(&mut self, part: &str) {
         self.drawn += &self.terminal.read_until(part);
+    }
+
+    /// Waits until this part is on the screen. With another size the whole screen is drawn anew,
+    /// and any key has it drawn at once.
+    fn wait_for(&mut self, part: &str) {
+        let begun = Instant::now();
+        loop {
+            self.columns = 241 - self.columns;
+            self.terminal.resize(self.columns, 40);
+            self.terminal.write("~");
+            let screen = self.terminal.read_until("FLOWS") + &self.terminal.read_until("quit");
+            if screen.contains(part) {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "{part:?} does not come on the screen: {screen}");
+        }
     }
 
     fn exit_code(&mut self) -> Option<i32> {
@@ -41,7 +61,7 @@ impl Top {
 
 /// A client with its socket, its server, and a connection.
 struct Watched {
-    _client: Proxy,
+    client: Proxy,
     _server: Proxy,
     local: TcpStream,
     _target: TcpStream,
@@ -52,9 +72,9 @@ impl Watched {
     fn start() -> Watched {
         let (origin, folder) = (Origin::start(), TempDir::create());
         let _server = Proxy::server(origin.addr(), &["--control", "off"]);
-        let _client = Proxy::client(_server.addr(), &["--control", &folder.text("client.sock")]);
-        let (local, _target) = _client.open(&origin);
-        Watched { _client, _server, local, _target, folder }
+        let client = Proxy::client(_server.addr(), &["--control", &folder.text("client.sock")]);
+        let (local, _target) = client.open(&origin);
+        Watched { client, _server, local, _target, folder }
     }
 
     fn socket(&self) -> String {
@@ -79,6 +99,19 @@ fn a_flow_is_shown_explained_and_closed_and_the_terminal_is_as_it_was() {
     assert_eq!(top.exit_code(), Some(0));
     top.read_until(MAIN_SCREEN);
     assert_eq!(top.terminal.settings(), before);
+}
+
+#[test]
+fn a_proxy_that_has_started_again_is_shown_with_its_new_flows() {
+    let mut watched = Watched::start();
+    let mut top = Top::start(&watched.socket(), &[]);
+    watched.client.kill();
+    top.wait_for("no answer since");
+    let (origin, options) = (Origin::start(), ["--control", &watched.socket()]);
+    let server = Proxy::server(origin.addr(), &["--control", "off"]);
+    let client = Proxy::client(server.addr(), &options);
+    let (local, _target) = client.open(&origin);
+    top.wait_for(&local.local_addr().expect("an address").to_string());
 }
 
 #[test]
