@@ -7,7 +7,7 @@ use smol::future::zip;
 use std::net::TcpStream;
 use std::time::Duration;
 use striper_core::{Reason, Refusal};
-use striper_runtime::local::{Client, ServerOptions};
+use striper_runtime::local::{Calling, Client, PassedOn, Predecessor, ServerOptions};
 use striper_runtime::{
     Cut, Event, Flow, FlowEnd, Listener, OpenError, PipeExt, StripeRefusal, Target, memory_pipe,
 };
@@ -46,6 +46,27 @@ fn a_server_that_moves_keeps_its_stripes_and_takes_new_ones_at_the_new_port() {
         exchange(&mut open(&third, &server).await).await;
         exchange(&mut flow).await;
         assert!(TcpStream::connect(before).is_err(), "the first port is closed");
+    });
+}
+
+/// A process that has been stopped, and so answers nobody.
+struct Silent;
+
+impl Predecessor for Silent {
+    fn call(&self, _: PassedOn) -> Calling<'_> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn a_predecessor_that_does_not_answer_keeps_no_new_session_waiting_for_ever() {
+    run(|ex| async move {
+        let log = Log::default();
+        let server = start_server(&ex, &log).await;
+        server.set_predecessor(Some(std::rc::Rc::new(Silent)));
+        let client = start_client(&ex, server.local_addr(), &log);
+        exchange(&mut open(&client, &server).await).await;
+        assert_eq!(log.count(|event| matches!(event, Event::StripeLost { .. })), 0);
     });
 }
 

@@ -24,6 +24,10 @@ use std::time::Duration;
 use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
+/// How long a predecessor may take to say whether it has the session of a client that may create
+/// it. Without an answer the session is new.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
 /// How long a caller that was refused may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
@@ -208,19 +212,26 @@ async fn admit(
     let Some(predecessor) = server.predecessor_for(&*pipe, &hello) else {
         return server.admit(pipe, hello, rest);
     };
-    let offered = async { Some(offer(&*predecessor, from, pipe, &hello, &rest).await) };
+    // Without an answer, a client that knows that its session exists dials again.
+    let until = match hello.kind {
+        HelloKind::Create => until.min(clock.now() + ANSWER_TIME),
+        _ => until,
+    };
+    let key = pipe.info().peer.map(|peer| peer.key);
+    let offered = async { Some(offer(&*predecessor, PassedOn { from, key }, &hello).await) };
     let late = async {
         sleep_until(clock, until).await;
         None
     };
     match or(offered, late).await {
-        Some(Answer::Taken(carry)) => server.spawn(carry),
-        Some(Answer::Unknown(pipe)) => return server.admit(pipe, hello, rest),
-        Some(Answer::Refused(pipe, refusal)) => return Err((pipe, refusal)),
-        // The client dials again.
-        None => {}
+        Some(Answer::Taken(place)) => {
+            server.spawn(Box::pin(place.carry(pipe, rest)));
+            Ok(())
+        }
+        None if hello.kind == HelloKind::Join => Ok(()),
+        Some(Answer::Unknown) | None => server.admit(pipe, hello, rest),
+        Some(Answer::Refused(refusal)) => Err((pipe, refusal)),
     }
-    Ok(())
 }
 
 /// A caller whom another process has let in by its key.

@@ -35,52 +35,55 @@ pub struct PassedOn {
 
 /// The answer of a predecessor to a stripe that was offered to it.
 pub(super) enum Answer {
-    /// It takes the stripe. The future carries the stripe to it.
-    Taken(Pin<Box<dyn Future<Output = ()>>>),
+    /// It takes the stripe.
+    Taken(Taken),
     /// It does not know the session, or has gone.
-    Unknown(Box<dyn Pipe>),
-    Refused(Box<dyn Pipe>, Refusal),
+    Unknown,
+    Refused(Refusal),
 }
 
-/// Offers a stripe whose client has said `hello` and then `rest` to a predecessor. Only a session
-/// that it knows counts, so the stripe may join and does not create.
+/// A stripe's place in a session of the predecessor.
+pub(super) struct Taken {
+    there: Box<dyn Pipe>,
+    answer: Hello,
+    first: Bytes,
+}
+
+/// Offers a stripe whose client has said `hello` to a predecessor. Only a session that it knows
+/// counts, so the stripe may join and does not create.
 pub(super) async fn offer(
     predecessor: &dyn Predecessor,
-    from: SocketAddr,
-    mut pipe: Box<dyn Pipe>,
+    caller: PassedOn,
     hello: &Hello,
-    rest: &Bytes,
 ) -> Answer {
-    let key = pipe.info().peer.map(|peer| peer.key);
-    let Some(mut there) = predecessor.call(PassedOn { from, key }).await else {
-        return Answer::Unknown(pipe);
-    };
+    let Some(mut there) = predecessor.call(caller).await else { return Answer::Unknown };
     let offered = Hello { kind: HelloKind::Join, ..hello.clone() };
     let answered = match say(&mut *there, &offered).await {
         Ok(()) => hear(&mut *there).await.ok(),
         Err(_) => None,
     };
-    let (answer, first) = match answered {
-        None => return Answer::Unknown(pipe),
+    match answered {
+        None => Answer::Unknown,
         Some((Hello { kind: HelloKind::Refuse(Refusal::UnknownSession), .. }, _)) => {
-            return Answer::Unknown(pipe);
+            Answer::Unknown
         }
-        Some((Hello { kind: HelloKind::Refuse(refusal), .. }, _)) => {
-            return Answer::Refused(pipe, refusal);
-        }
-        Some(accepted) => accepted,
-    };
-    let rest = rest.clone();
-    Answer::Taken(Box::pin(async move {
+        Some((Hello { kind: HelloKind::Refuse(refusal), .. }, _)) => Answer::Refused(refusal),
+        Some((answer, first)) => Answer::Taken(Taken { there, answer, first }),
+    }
+}
+
+impl Taken {
+    /// Carries a client's stripe, which begins with `rest`, until its end.
+    pub(super) async fn carry(mut self, mut pipe: Box<dyn Pipe>, rest: Bytes) {
         let begin = async {
-            say(&mut *pipe, &answer).await?;
-            pipe.send(&first).await?;
-            there.send(&rest).await
+            say(&mut *pipe, &self.answer).await?;
+            pipe.send(&self.first).await?;
+            self.there.send(&rest).await
         };
         if begin.await.is_ok() {
-            bridge(&mut *pipe, &mut *there).await;
+            bridge(&mut *pipe, &mut *self.there).await;
         }
-    }))
+    }
 }
 
 /// A pipe to somebody whose key another process has checked.
