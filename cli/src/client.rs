@@ -9,15 +9,15 @@ use crate::failure::{Failure, code};
 use crate::keys::Reading;
 use crate::log::Log;
 use crate::lookups::Lookups;
+use crate::records::Records;
 use crate::reload::Reload;
 use crate::service::{self, Connections};
 use crate::signals::Stop;
 use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
-use crate::upgrade::Successor;
 use crate::ways::{Door, Doors, Inside, Opened, ProxyUsers, Terms, stdio};
-use crate::{congestion, control, events, http_status, key_log, keys, live, units};
+use crate::{congestion, control, events, http_status, keys, live, units};
 use changes::Changing;
 use std::time::Duration;
 use striper_runtime::keys::Keys;
@@ -41,15 +41,14 @@ pub(crate) async fn run(
     let name = congestion::name(&congestion, log);
     let socket = control::Socket::bind(&options.control, Role::Client, sockets, log)?;
     sockets.ensure_all_taken()?;
-    // Last: a start that fails must leave earlier files as they are.
-    let key_log = key_log::begin(log, &options.keys)?;
-    let tracing = Tracing::new(options)?;
+    let records = Records::begin(log, options, sockets)?;
+    let tracing = records.tracing();
     let listening = opened.doors().map(Door::address).collect();
     let described = options.keys.describe(keys.as_ref());
     let reading = Reading::new(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
-    client_options.key_log.clone_from(&key_log);
+    client_options.key_log = records.key_log();
     client_options.traces = tracing.traces();
     client_options.congestion = congestion;
     // A file may get such a way later.
@@ -60,7 +59,7 @@ pub(crate) async fn run(
     announce(log, options, &opened, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
     let stdio = ways.iter().find_map(of_stdio);
-    let connections = Connections::default();
+    let connections = Connections::draining(options.drain_timeout);
     // With -W the terminal is another program's.
     let _status = stdio.is_none().then(|| {
         let (client, connections) = (client.clone(), connections.clone());
@@ -68,9 +67,9 @@ pub(crate) async fn run(
     });
     let told = event_log.connections(events::LINES);
     let counted = (&connections, event_log.tally());
-    let running = running(options, (listening, servers), &client, counted, &tracing);
+    let running = running(options, (listening, servers), &client, counted, tracing);
     let proxy = Proxy::Client(client.clone());
-    let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
+    let subject = Subject::new(log, options, &stop, &running, proxy, tracing);
     let _control = socket.map(|socket| socket.serve(ex, sockets, subject));
     if let Some(page) = page {
         sockets.hold(page.serve(ex, log, &told, &running, &connections));
@@ -86,12 +85,12 @@ pub(crate) async fn run(
             doors.attend(opened);
             let changing = Changing::new(&inside, &doors, reading);
             let now = invocation(options, ways, servers);
-            stop.on_reread(Reload::new(log, now, (&running, &inside.connections), changing).hook());
-            serve(log, sockets, &mut stop, options, &doors, inside).await
+            let state = (&running, &inside.connections);
+            stop.on_reread(Reload::new(log, now, sockets, state, changing).hook());
+            serve(log, sockets, &mut stop, &doors, inside).await
         }
     };
-    key_log::finish(log, key_log.as_deref());
-    tracing.finish(log);
+    records.finish(log);
     Ok(code)
 }
 
@@ -157,24 +156,17 @@ fn running(
 }
 
 /// Runs until a signal.
-async fn serve(
-    log: &Log,
-    sockets: &Sockets,
-    stop: &mut Stop,
-    options: &Options,
-    doors: &Doors,
-    inside: Inside,
-) -> u8 {
+async fn serve(log: &Log, sockets: &Sockets, stop: &mut Stop, doors: &Doors, inside: Inside) -> u8 {
     let closing = doors.closing();
     let accepting = async move {
         let _closing = closing;
         std::future::pending().await
     };
-    let end = async |drain, _: Option<&Successor>| {
+    let end = async |drain, _| {
         inside.client.shutdown(drain).await;
         inside.told.write_last_counts();
     };
-    service::run(log, sockets, stop, options, &inside.connections, accepting, end).await
+    service::run(log, sockets, stop, &inside.connections, None, accepting, end).await
 }
 
 /// Runs until the connection of standard input and output has ended, or until a signal.

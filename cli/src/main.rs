@@ -30,6 +30,7 @@ mod output;
 mod packages;
 mod policy;
 mod reach;
+mod records;
 mod relay;
 mod reload;
 mod server;

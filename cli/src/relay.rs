@@ -16,7 +16,6 @@ use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::status::{self, LegsView};
 use crate::trace::Tracing;
-use crate::upgrade::Successor;
 use crate::{clock, control, http_status, live, state, units};
 use changes::Changing;
 use port::{Carrier, Port, Terms};
@@ -59,7 +58,7 @@ pub(crate) async fn run(
     let socket = control::Socket::bind(&options.control, Role::Relay, sockets, log)?;
     sockets.ensure_all_taken()?;
     announce(log, listener.local_addr(), target, framing);
-    let connections = Connections::default();
+    let connections = Connections::draining(options.drain_timeout);
     let traffic = Rc::<RefCell<Traffic>>::default();
     let _status = live::show(ex, log, {
         let (traffic, connections) = (traffic.clone(), connections.clone());
@@ -93,18 +92,19 @@ pub(crate) async fn run(
     let command = Command::Relay { listen, target: target.clone(), framing };
     let now = Invocation { command, options: options.clone() };
     let changing = Changing { port: port.clone() };
-    stop.on_reread(Reload::new(log, now, (&running, &connections), changing).hook());
+    let reload = Reload::new(log, now, sockets, (&running, &connections), changing);
+    stop.on_reread(reload.hook());
     let closing = port.closing();
     let accepting = async move {
         let _closing = closing;
         std::future::pending().await
     };
-    let end = async |drain, _: Option<&Successor>| {
+    let end = async |drain, _| {
         service::within(drain, connections.idle()).await;
         closer.close();
         last.write_last_counts();
     };
-    Ok(service::run(log, sockets, &mut stop, options, &connections, accepting, end).await)
+    Ok(service::run(log, sockets, &mut stop, &connections, None, accepting, end).await)
 }
 
 /// The state, for those who ask.

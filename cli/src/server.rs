@@ -13,14 +13,14 @@ use crate::log::Log;
 use crate::lookups::Lookups;
 use crate::policy::Policy;
 use crate::reach::{Reach, Terms};
+use crate::records::Records;
 use crate::reload::Reload;
 use crate::service::{self, Connections, Ends, Entry};
 use crate::signals::Stop;
 use crate::sockets::Sockets;
 use crate::state::{About, Role, Running};
 use crate::trace::Tracing;
-use crate::upgrade::{self, Successor};
-use crate::{congestion, control, http_status, key_log, keys, live};
+use crate::{congestion, control, http_status, keys, live, upgrade};
 use changes::Changing;
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,12 +49,11 @@ pub(crate) async fn run(
     let page = http_status::listen(options.http_status, sockets, &events).await?;
     let socket = control::Socket::bind(&options.control, Role::Server, sockets, log)?;
     sockets.ensure_all_taken()?;
-    // Last: a start that fails must leave earlier files as they are.
-    let key_log = key_log::begin(log, &options.keys)?;
-    let tracing = Tracing::new(options)?;
+    let records = Records::begin(log, options, sockets)?;
+    let tracing = records.tracing();
     let mut server_options = server_options(options);
     server_options.keys = keys;
-    server_options.key_log.clone_from(&key_log);
+    server_options.key_log = records.key_log();
     server_options.traces = tracing.traces();
     server_options.congestion = congestion.clone();
     let server = Server::on(ex, listener, server_options, Some(events.clone()));
@@ -62,7 +61,7 @@ pub(crate) async fn run(
     keep(sockets, listen, &server);
     let reach = Reach::new(Terms::of(options, target), policy, Lookups::new(ex));
     announce(log, &options.keys, server.local_addr(), &reach, [name, described]);
-    let connections = Connections::default();
+    let connections = Connections::draining(options.drain_timeout);
     let told = event_log.connections(options.limits.log_lines);
     let listeners = Listeners {
         ex: ex.clone(),
@@ -72,15 +71,15 @@ pub(crate) async fn run(
         connections: connections.clone(),
         open: Open::default(),
     };
-    let running = running(options, &server, &listeners, (event_log.tally(), &tracing));
+    let running = running(options, &server, &listeners, (event_log.tally(), tracing));
     if let Some(page) = page {
         sockets.hold(page.serve(ex, log, &told, &running, &connections));
     }
     let changing = Changing::new(&server, &listeners, sockets, (reading, congestion));
     let now = invocation(options, listen, target);
-    stop.on_reread(Reload::new(log, now, (&running, &connections), changing).hook());
+    stop.on_reread(Reload::new(log, now, sockets, (&running, &connections), changing).hook());
     let proxy = Proxy::Server(server.clone());
-    let subject = Subject::new(log, options, &stop, &running, proxy, &tracing);
+    let subject = Subject::new(log, options, &stop, &running, proxy, tracing);
     let _control = socket.map(|socket| socket.serve(ex, sockets, subject));
     let shown = server.clone();
     let line = live::of_stripes(move || shown.status(), connections.clone());
@@ -89,15 +88,15 @@ pub(crate) async fn run(
     let _attending = ex.spawn(attend(server.clone(), listeners));
     let counting = ex.spawn(event_log.clone().write_counts());
     let predecessor = upgrade::follow(ex, sockets, &server);
-    let end = async |drain, successor: Option<&Successor>| {
-        upgrade::end(&server, &predecessor, drain, successor).await;
+    let end = async |drain, is_replaced| {
+        upgrade::end(&server, &predecessor, drain, is_replaced).await;
         told.write_last_counts();
         event_log.write_last_counts();
     };
-    let code = service::run(log, sockets, &mut stop, options, &connections, pending(), end).await;
+    let run = service::run(log, sockets, &mut stop, &connections, Some(&server), pending(), end);
+    let code = run.await;
     drop(counting);
-    key_log::finish(log, key_log.as_deref());
-    tracing.finish(log);
+    records.finish(log);
     Ok(code)
 }
 

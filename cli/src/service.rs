@@ -1,18 +1,19 @@
 //! The connections of a long-running command, and its orderly end.
 
-use crate::args::Options;
 use crate::failure::code;
 use crate::log::Log;
 use crate::signals::Stop;
 use crate::sockets::Sockets;
 use crate::upgrade::{self, Successor};
 use crate::{clock, supervisor, units};
+use smol::future::or;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+use striper_runtime::local::Server;
 
 /// The time for resets to go out at the end.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -25,8 +26,8 @@ pub(crate) struct Connections(Rc<Inner>);
 struct Inner {
     live: Cell<usize>,
     begun: Cell<u64>,
-    /// The time for open connections after a signal, if it has changed since the start.
-    drain: Cell<Option<Duration>>,
+    /// The time for open connections after a signal.
+    drain: Cell<Duration>,
     deadline: Cell<Option<Instant>>,
     cut: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
@@ -57,6 +58,13 @@ impl Entry {
 }
 
 impl Connections {
+    /// With `--drain-timeout`.
+    pub(crate) fn draining(drain: Duration) -> Self {
+        let connections = Connections::default();
+        connections.set_drain(drain);
+        connections
+    }
+
     pub(crate) fn begin(&self) -> Entry {
         let inner = &self.0;
         inner.live.set(inner.live.get() + 1);
@@ -82,9 +90,9 @@ impl Connections {
         self.0.begun.get()
     }
 
-    /// Replaces `--drain-timeout`.
+    /// `--drain-timeout`.
     pub(crate) fn set_drain(&self, drain: Duration) {
-        self.0.drain.set(Some(drain));
+        self.0.drain.set(drain);
     }
 
     /// The open connections may go on for this long.
@@ -136,16 +144,16 @@ const UNLIMITED: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Runs until the first signal, then ends in order, and returns the exit code.
 ///
 /// `accepting` is dropped at the first signal. `end` must let connections finish for the given time
-/// and then reset the rest. It is called again if a signal shortens the time. If another process
-/// has taken the sockets, `end` hears of it.
+/// and then reset the rest. It is called again if a signal shortens the time. It hears whether
+/// another process has taken the sockets. That process passes stripes on to `server`.
 pub(crate) async fn run(
     log: &Log,
     sockets: &Sockets,
     stop: &mut Stop,
-    options: &Options,
     connections: &Connections,
+    server: Option<&Server>,
     accepting: impl Future<Output = ()>,
-    end: impl AsyncFn(Duration, Option<&Successor>),
+    end: impl AsyncFn(Duration, bool),
 ) -> u8 {
     let status = || units::count(connections.live(), "connection");
     let working = async {
@@ -158,16 +166,22 @@ pub(crate) async fn run(
         supervisor::beat(log, status).await;
         std::future::pending().await
     };
-    let signal = match smol::future::or(working, beat).await {
+    let signal = match or(working, beat).await {
         Worked::Until(signal) => signal,
         Worked::Replaced(successor) => {
             tell_replaced(log, connections, &successor);
             let all = async {
-                end(UNLIMITED, Some(&successor)).await;
+                end(UNLIMITED, true).await;
                 connections.idle().await;
                 None
             };
-            match smol::future::or(all, async { Some(stop.next().await.0) }).await {
+            let remote = stop.remote();
+            let attending = async {
+                successor.attend(log, server, &remote).await;
+                None
+            };
+            let signal = async { Some(stop.next().await.0) };
+            match or(or(all, attending), signal).await {
                 Some(signal) => signal,
                 None => {
                     log.info("stopped", "stopped", &[("connections", 0u64.into())]);
@@ -177,7 +191,7 @@ pub(crate) async fn run(
         }
     };
     supervisor::stopping(log, &status());
-    drain(log, stop, options, connections, end, signal).await
+    drain(log, stop, connections, end, signal).await
 }
 
 /// How the time with new connections ended.
@@ -199,17 +213,29 @@ async fn work(
     });
     loop {
         let signal = async { stop.next_or_upgrade().await.map(|(signal, _)| signal) };
-        if let Some(signal) = smol::future::or(&mut accepting, signal).await {
+        if let Some(signal) = or(&mut accepting, signal).await {
             return Worked::Until(signal);
         }
         log.info("upgrading", "SIGUSR2: starting the process that takes over", &[]);
         let begun = async { Ok(upgrade::begin(log, sockets).await) };
-        let upgrade = smol::future::or(begun, async { Err(stop.next().await.0) });
+        let signal = async {
+            loop {
+                if let Some((signal, _)) = stop.next_or_upgrade().await {
+                    return Err(signal);
+                }
+                log.info(
+                    "upgrading",
+                    "SIGUSR2: a process that takes over is starting already",
+                    &[],
+                );
+            }
+        };
+        let upgrade = or(begun, signal);
         let waiting = async {
             let never: Option<&'static str> = (&mut accepting).await;
             Err(never.unwrap_or_default())
         };
-        match smol::future::or(upgrade, waiting).await {
+        match or(upgrade, waiting).await {
             Err(signal) => return Worked::Until(signal),
             Ok(Ok(successor)) => return Worked::Replaced(successor),
             Ok(Err(error)) => {
@@ -235,12 +261,11 @@ fn tell_replaced(log: &Log, connections: &Connections, successor: &Successor) {
 async fn drain(
     log: &Log,
     stop: &mut Stop,
-    options: &Options,
     connections: &Connections,
-    end: impl AsyncFn(Duration, Option<&Successor>),
+    end: impl AsyncFn(Duration, bool),
     signal: &str,
 ) -> u8 {
-    let drain = connections.0.drain.get().unwrap_or(options.drain_timeout);
+    let drain = connections.0.drain.get();
     connections.stop_within(drain);
     let live = connections.live();
     let grace = match live {
@@ -258,7 +283,7 @@ async fn drain(
     ];
     log.info("stopping", format!("{signal}: no new connections{grace}"), &fields);
     let orderly = async {
-        end(drain, None).await;
+        end(drain, false).await;
         within(LAST_WORDS, connections.idle()).await;
         None
     };
@@ -266,9 +291,9 @@ async fn drain(
         let (_, code) = stop.next().await;
         Some(code)
     };
-    if let Some(code) = smol::future::or(orderly, at_once).await {
+    if let Some(code) = or(orderly, at_once).await {
         within(LAST_WORDS, async {
-            end(Duration::ZERO, None).await;
+            end(Duration::ZERO, false).await;
             connections.idle().await;
         })
         .await;
@@ -287,7 +312,7 @@ async fn drain(
 }
 
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    smol::future::or(async { Some(future.await) }, async {
+    or(async { Some(future.await) }, async {
         smol::Timer::after(limit).await;
         None
     })

@@ -1,7 +1,7 @@
 //! Unix sockets that only this user can connect to.
 
 use crate::failure::Failure;
-use crate::sockets::{Open, Sockets};
+use crate::sockets::{Open, Opener, Sockets};
 use async_net::unix::{UnixListener, UnixStream};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, Mode, lstat, unlink};
@@ -18,6 +18,7 @@ pub(crate) struct UnixSocket {
     path: PathBuf,
     /// The device and the inode of the socket.
     place: (u64, u64),
+    opener: Opener,
     /// The sockets among which another process may take it over.
     sockets: Option<Sockets>,
 }
@@ -27,13 +28,13 @@ impl UnixSocket {
     /// It may be open already among `sockets`.
     pub(crate) fn bind(path: &Path, sockets: Option<&Sockets>) -> Result<UnixSocket, Failure> {
         let failed = |error: io::Error| Failure::bind_unix(path, &error);
-        let listener = match sockets.and_then(|sockets| sockets.unix(path)) {
-            Some(listener) => UnixListener::try_from(listener).map_err(failed)?,
-            None => Self::listen(path)?,
+        let (listener, opener) = match sockets.and_then(|sockets| sockets.unix(path)) {
+            Some((listener, opener)) => (UnixListener::try_from(listener).map_err(failed)?, opener),
+            None => (Self::listen(path)?, Opener::This),
         };
         let stat = lstat(path).map_err(|error| failed(error.into()))?;
         let (path, place) = (path.to_owned(), (stat.st_dev, stat.st_ino));
-        Ok(UnixSocket { listener, path, place, sockets: sockets.cloned() })
+        Ok(UnixSocket { listener, path, place, opener, sockets: sockets.cloned() })
     }
 
     fn listen(path: &Path) -> Result<UnixListener, Failure> {
@@ -68,12 +69,16 @@ impl Open for UnixSocket {
     fn socket(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
+
+    fn opener(&self) -> Opener {
+        self.opener
+    }
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         // Another program may have put its own there.
-        let stays = self.sockets.as_ref().is_some_and(Sockets::handed_over);
+        let stays = self.sockets.as_ref().is_some_and(|sockets| !sockets.owns(self.opener));
         if !stays && lstat(&self.path).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.place) {
             let _ = unlink(&self.path);
         }

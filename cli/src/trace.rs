@@ -4,6 +4,7 @@
 use crate::args::Options;
 use crate::failure::Failure;
 use crate::log::Log;
+use crate::sockets::Sockets;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,10 +26,10 @@ type Recorded = (PathBuf, Arc<Traces>);
 
 impl Tracing {
     /// As the options say.
-    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &Options, sockets: &Sockets) -> Result<Self, Failure> {
         let tracing = Tracing::default();
         if let Some(path) = &options.trace {
-            tracing.create(path, "--trace")?;
+            tracing.create(&sockets.own_file(path), "--trace")?;
         }
         Ok(tracing)
     }

@@ -3,16 +3,19 @@
 //!
 //! The new process has the same command line. It is our child, and its standard input is a channel
 //! to us. We send the sockets, and it answers once it serves. From then on it sends the stripes of
-//! sessions that it does not know.
+//! sessions that it does not know, and tells us to read keys and rules again when it has.
 
 use crate::log::Log;
+use crate::signals::Remote;
 use crate::sockets::channel::Channel;
 use crate::sockets::{PREDECESSOR, Sockets};
 use crate::supervisor;
 use async_net::unix::UnixStream;
 use rustix::fd::{AsFd, OwnedFd};
-use smol::Async;
 use smol::channel::Receiver;
+use smol::future::or;
+use smol::{Async, Timer};
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,9 +27,17 @@ use striper_runtime::{Pipe, StreamPipe};
 /// The answer of a process that serves.
 const SERVING: &str = "serving";
 
+/// The word to a process that has been replaced: its keys and rules have changed.
+const REREAD: &str = "reread";
+
+/// How long the new process may take until it serves: a third of the time that systemd gives a
+/// service to start (DefaultTimeoutStartSec).
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// The process that has taken the sockets.
 pub(crate) struct Successor {
     channel: Channel,
+    child: RefCell<Option<Child>>,
     pub pid: u32,
 }
 
@@ -53,15 +64,23 @@ pub(crate) async fn begin(log: &Log, sockets: &Sockets) -> io::Result<Successor>
     let mut starting = Starting(Some(command.spawn()?));
     // Its end of the channel is in the command too, and would keep the channel open.
     drop(command);
-    sockets.send_to(&channel).await?;
-    match channel.receive().await? {
+    let answer = async {
+        sockets.send_to(&channel).await?;
+        channel.receive().await
+    };
+    let late = async {
+        Timer::after(LIMIT).await;
+        Err(io::Error::other(format!("it does not serve within {} s", LIMIT.as_secs())))
+    };
+    match or(answer, late).await? {
         Some((answer, _)) if answer == SERVING => {}
         _ => return Err(io::Error::other("it has ended, and its last lines say why")),
     }
-    let pid = starting.0.take().map_or(0, |child| child.id());
+    let child = starting.0.take();
+    let pid = child.as_ref().map_or(0, Child::id);
     supervisor::replaced(log, pid);
     sockets.hand_over();
-    Ok(Successor { channel, pid })
+    Ok(Successor { channel, child: RefCell::new(child), pid })
 }
 
 /// The program as it was called: an update may have put another file there. The system's own name
@@ -78,14 +97,42 @@ fn program() -> io::Result<PathBuf> {
 }
 
 impl Successor {
-    /// Takes the stripes that the successor passes on. Never ready.
-    pub(crate) async fn attend(&self, server: &Server) {
-        while let Ok(Some((caller, Some(socket)))) = self.channel.receive().await {
-            if let (Some(caller), Ok(pipe)) = (read(&caller), pipe(socket)) {
-                server.welcome(caller, pipe);
+    /// Takes the stripes that the successor passes on, and reads keys and rules again when it has.
+    /// Never ready.
+    pub(crate) async fn attend(&self, log: &Log, server: Option<&Server>, remote: &Remote) {
+        while let Ok(Some((text, socket))) = self.channel.receive().await {
+            match (socket, server) {
+                (Some(socket), Some(server)) => {
+                    if let (Some(caller), Ok(pipe)) = (read(&text), pipe(socket)) {
+                        server.welcome(caller, pipe);
+                    }
+                }
+                // The log has the result.
+                (None, _) if text == REREAD => _ = remote.reload().await,
+                // The system drops a socket for which there is no file descriptor. The successor
+                // sees its end.
+                _ => {}
             }
         }
+        // It passes nothing on any more, and waits for no answer.
+        self.channel.close();
+        if let Some(mut child) = self.child.take() {
+            let ended = smol::unblock(move || child.wait()).await;
+            let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            let text = format!("process {}, which has taken over, has ended: {how}", self.pid);
+            let fields = [("successor", u64::from(self.pid).into()), ("reason", how.into())];
+            log.warn("successor_ended", text, &fields);
+        }
         std::future::pending().await
+    }
+}
+
+/// Tells the process that this one replaces, if it is still there, that keys and rules have
+/// changed.
+pub(crate) async fn pass_on_reload(sockets: &Sockets) {
+    if let Some(predecessor) = sockets.predecessor() {
+        // An error: it has ended.
+        let _ = predecessor.send(REREAD, None).await;
     }
 }
 
@@ -95,6 +142,7 @@ pub(crate) async fn tell_predecessor(sockets: &Sockets) -> bool {
     let Some(predecessor) = sockets.predecessor() else { return false };
     // If it has ended meanwhile, this process serves alone.
     let _ = predecessor.send(SERVING, None).await;
+    sockets.serve();
     true
 }
 
@@ -133,15 +181,14 @@ pub(crate) async fn end(
     server: &Server,
     predecessor: &Receiver<()>,
     drain: Duration,
-    successor: Option<&Successor>,
+    is_replaced: bool,
 ) {
-    let Some(successor) = successor else { return server.shutdown(drain).await };
-    let all = async {
-        server.retire().await;
-        // Stripes of its sessions come by way of this process.
-        let _ = predecessor.recv().await;
-    };
-    smol::future::or(all, successor.attend(server)).await;
+    if !is_replaced {
+        return server.shutdown(drain).await;
+    }
+    server.retire().await;
+    // Stripes of its sessions come by way of this process.
+    let _ = predecessor.recv().await;
 }
 
 fn pipe(socket: OwnedFd) -> io::Result<Box<dyn Pipe>> {

@@ -115,7 +115,9 @@ fn a_unix_socket_of_the_manager_is_used_and_stays_at_the_end() {
     let mut target = origin.accept();
     UP.expect(&mut target, 0..1000);
     drop((local, target));
-    proxy.terminate();
+    // A process that replaces this one leaves it there too.
+    proxy.upgrade();
+    proxy.stop_last();
     proxy.exit_code();
     assert!(std::path::Path::new(&path).exists(), "it belongs to the manager");
 }
@@ -123,14 +125,25 @@ fn a_unix_socket_of_the_manager_is_used_and_stays_at_the_end() {
 #[test]
 fn a_socket_that_fits_no_address_of_the_command_is_an_error_with_both() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let here = listener.local_addr().expect("an address").to_string();
-    let mut command = with_socket(listener.into(), &["relay", "127.0.0.1:0", "a:1"]);
+    let here = listener.local_addr().expect("an address");
+    let all = format!("0.0.0.0:{}", here.port());
+    let here = here.to_string();
+    for address in ["127.0.0.1:0", &all] {
+        let socket = listener.try_clone().expect("a socket");
+        assert_unused(socket.into(), address, &here);
+    }
+}
+
+/// A program that is to listen at this address ends because the manager has opened another one.
+fn assert_unused(socket: OwnedFd, address: &str, here: &str) {
+    let mut command = with_socket(socket, &["relay", address, "a:1"]);
     let mut process = striper_tests::Process::start(command.stderr(Stdio::piped()));
     let mut said = String::new();
     let stderr = process.child().stderr.as_mut().expect("a pipe");
     std::io::Read::read_to_string(stderr, &mut said).expect("a text");
     assert_eq!(process.wait(LIMIT).and_then(|status| status.code()), Some(6), "{said}");
-    assert!(said.contains(&here) && said.contains("127.0.0.1:0"), "{said}");
+    assert!(said.contains(&format!("listens on {here}, ")), "{said}");
+    assert!(said.contains(&format!("this command on {address}")), "{said}");
 }
 
 #[test]

@@ -2,9 +2,12 @@
 //! connections.
 
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::thread;
+use striper_tests::listed::{Listed, pubkey};
 use striper_tests::{
-    Origin, Pair, Proxy, Route, TempDir, UP, Way, exchange, expect_fin, finish, run, take_little,
+    Origin, Pair, Proxy, Route, TempDir, UP, Vacant, Way, connect, exchange, expect_fin,
+    expect_reset, finish, run, take_little,
 };
 
 /// The size of a transfer that outlasts all upgrades.
@@ -124,7 +127,7 @@ fn a_unix_socket_goes_to_the_new_process_and_is_removed_by_it() {
     let mut client = Proxy::start(&["client", &server.addr().to_string(), "-L", &path]);
     client.upgrade();
     assert_eq!(client.first_ended(), Some(0));
-    let mut local = std::os::unix::net::UnixStream::connect(&path).expect("a connection");
+    let mut local = UnixStream::connect(&path).expect("a connection");
     UP.send(&mut local, 0..1000);
     let mut target = origin.accept();
     UP.expect(&mut target, 0..1000);
@@ -152,6 +155,93 @@ fn a_process_whose_successor_does_not_start_goes_on() {
     exchange(&client.connect(), &origin.accept(), 0..1000);
     // The log has the error of the process that did not start, so it must not fail the test.
     server.forgive_errors();
+}
+
+#[test]
+fn a_successor_that_fails_late_leaves_unix_sockets_where_they_are() {
+    let (origin, folder) = (Origin::start(), TempDir::create());
+    let server = Proxy::server(origin.addr(), &[]);
+    let [path, control, traces] = ["local", "control", "traces"].map(|name| folder.text(name));
+    std::fs::create_dir(&traces).expect("a folder");
+    let trace = format!("{traces}/t");
+    let options = ["-L", &path, "--control", &control, "--trace", &trace];
+    let client = Proxy::start(&[&["client", &server.addr().to_string()], &options[..]].concat());
+    std::fs::remove_dir_all(&traces).expect("a folder");
+    client.signal_upgrade();
+    client.wait_for("upgrade_failed");
+    UP.send(&mut UnixStream::connect(&path).expect("a connection"), 0..1000);
+    UP.expect(&mut origin.accept(), 0..1000);
+    assert!(run(&["status", &control], &[]).success().contains("client"));
+    client.forgive_errors();
+}
+
+#[test]
+fn each_process_has_a_trace_and_a_log_of_secrets_of_its_own() {
+    let ((folder, key), origin) = (shared_key(), Origin::start());
+    let [trace, secrets] = ["trace", "secrets"].map(|name| folder.text(name));
+    let options = ["-k", &key, "--trace", &trace, "--tls-key-log", &secrets];
+    let mut server = Proxy::server(origin.addr(), &options);
+    server.upgrade();
+    let pid = server.wait_for("replaced").number("successor");
+    let client = Proxy::client(server.addr(), &["-k", &key]);
+    exchange(&client.connect(), &origin.accept(), 0..1000);
+    let logged = std::fs::read_to_string(folder.join(&format!("secrets.{pid}")));
+    assert!(logged.expect("a log").contains("TRAFFIC_SECRET"));
+    assert!(folder.join(&format!("trace.{pid}")).exists());
+}
+
+#[test]
+fn a_key_that_is_removed_is_out_of_the_replaced_process_too() {
+    let origin = Origin::start();
+    let (target, clients) = (origin.addr().to_string(), [("ann", ""), ("bob", "")]);
+    let args = ["server", "127.0.0.1:0", "--allow", &target];
+    let (mut listed, keys) = Listed::start(&args, clients);
+    let [anns, bobs] = [&keys[0], &keys[1]].map(|key| listed.forward(key, origin.addr()));
+    let (mut local, _target) = anns.open(&origin);
+    let (bobs_local, bobs_target) = bobs.open(&origin);
+    listed.server.upgrade();
+    // Both processes read the list.
+    listed.list(&pubkey(&keys[1]), "keys_read");
+    expect_reset(&mut local);
+    listed.server.wait_for_some("keys_read", 2);
+    exchange(&bobs_local, &bobs_target, 0..1000);
+}
+
+#[test]
+fn a_replaced_process_reads_its_settings_again_and_listens_nowhere() {
+    let (origin, folder, vacant) = (Origin::start(), TempDir::create(), Vacant::reserve());
+    let text = |listen: &str, drain: &str| {
+        format!(
+            "[relay]\nlisten = \"{listen}\"\nconnect = \"{}\"\ndrain-timeout = \"{drain}\"\n",
+            origin.addr()
+        )
+    };
+    let file = folder.write("relay.toml", text("127.0.0.1:0", "10s"));
+    let mut relay = Proxy::start_with(&["run", "-f", &file], &[]);
+    let (_local, _target) = relay.open(&origin);
+    relay.upgrade();
+    let there = vacant.addr();
+    drop(vacant);
+    folder.write("relay.toml", text(&there.to_string(), "1ms"));
+    relay.hang_up();
+    let told = relay.wait_for_some("reloaded", 2);
+    let opened: Vec<&str> = told.iter().map(|event| event.text("opened")).collect();
+    assert_eq!(opened.iter().filter(|opened| !opened.is_empty()).count(), 1, "{opened:?}");
+    exchange(&connect(there), &origin.accept(), 0..1000);
+    relay.terminate();
+    assert_eq!(relay.first_ended(), Some(7), "it has the new time");
+}
+
+#[test]
+fn the_end_of_a_process_that_has_taken_over_is_in_the_log() {
+    let origin = Origin::start();
+    let mut relay = Proxy::relay(origin.addr(), &[]);
+    let (local, target) = relay.open(&origin);
+    relay.upgrade();
+    relay.stop_last();
+    let told = relay.wait_for("successor_ended");
+    assert!(told.text("reason").contains("exit status: 0"), "{told}");
+    exchange(&local, &target, 0..1000);
 }
 
 #[test]

@@ -12,7 +12,9 @@ use crate::args::Invocation;
 use crate::failure::Failure;
 use crate::log::{Level, Log};
 use crate::service::Connections;
+use crate::sockets::Sockets;
 use crate::state::Running;
+use crate::upgrade;
 use plan::plan;
 use smol::future::FutureExt;
 use std::cell::RefCell;
@@ -59,6 +61,7 @@ struct Inner {
     log: Log,
     /// The settings of now.
     now: RefCell<Invocation>,
+    sockets: Sockets,
     connections: Connections,
     running: Running,
     role: Box<dyn Role>,
@@ -70,20 +73,27 @@ impl Reload {
     pub(crate) fn new(
         log: &Log,
         now: Invocation,
+        sockets: &Sockets,
         (running, connections): (&Running, &Connections),
         role: impl Role + 'static,
     ) -> Reload {
         let (log, now, role) = (log.clone(), RefCell::new(now), Box::new(role));
         let (running, connections) = (running.clone(), connections.clone());
+        let sockets = sockets.clone();
         let turn = smol::lock::Mutex::new(());
-        Reload(Rc::new(Inner { log, now, connections, running, role, turn }))
+        Reload(Rc::new(Inner { log, now, sockets, connections, running, role, turn }))
     }
 
     /// The hook for SIGHUP.
     pub(crate) fn hook(self) -> crate::signals::Reread {
         Rc::new(move || {
             let reload = self.clone();
-            async move { reload.now().await }.boxed_local()
+            async move {
+                let reloaded = reload.now().await?;
+                upgrade::pass_on_reload(&reload.0.sockets).await;
+                Ok(reloaded)
+            }
+            .boxed_local()
         })
     }
 
@@ -111,7 +121,10 @@ impl Reload {
             let cure = "start it again: it reads its file then";
             return Err(Failure::config("this program is stopping", cure));
         }
-        let plan = plan(now, &crate::args::of_process()?);
+        let mut plan = plan(now, &crate::args::of_process()?);
+        if inner.sockets.is_replaced() {
+            plan.listen_nowhere();
+        }
         let Ready { content, level, commit } = inner.role.prepare(&inner.log, &plan).await?;
         let places = commit.await;
         let (listening, targets) = inner.role.places();

@@ -93,6 +93,14 @@ impl Plan {
         })
     }
 
+    /// Another process listens: nothing is opened here, and all is closed.
+    pub(crate) fn listen_nowhere(&mut self) {
+        let is_place = |change: &Change| {
+            matches!(change, Change::Open(_) | Change::Close(_) | Change::Listen(_))
+        };
+        self.changes.retain(|change| !is_place(change));
+    }
+
     /// Keeps the old value of a setting, and names it if the new one differs.
     fn fix<T: PartialEq + Clone>(&mut self, name: &'static str, old: &T, new: &mut T) {
         if old != new {

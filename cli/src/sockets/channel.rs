@@ -4,8 +4,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
-    sendmsg, socketpair,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    recvmsg, sendmsg, shutdown, socketpair,
 };
 use smol::Async;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -27,6 +27,11 @@ impl Channel {
 
     pub(crate) fn of(end: OwnedFd) -> io::Result<Channel> {
         Async::new(end).map(Channel)
+    }
+
+    /// Both sides see the end from now on.
+    pub(crate) fn close(&self) {
+        let _ = shutdown(self.0.as_fd(), Shutdown::Both);
     }
 
     pub(crate) async fn send(&self, text: &str, file: Option<BorrowedFd<'_>>) -> io::Result<()> {

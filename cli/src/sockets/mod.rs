@@ -7,17 +7,21 @@ use crate::failure::Failure;
 use channel::Channel;
 use listenfd::ListenFd;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::sockopt::socket_acceptconn;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use striper_runtime::{Event, Listener};
 
 /// The process that this one replaces. The value is its id.
 pub(crate) const PREDECESSOR: &str = "REPLACED_STRIPER";
+
+/// The beginning of a message about a socket of the service manager.
+const OF_MANAGER: &str = "LISTEN_FDS ";
 
 /// Clones are the same.
 #[derive(Clone)]
@@ -26,7 +30,6 @@ pub(crate) struct Sockets(Rc<State>);
 struct State {
     /// Open sockets that are not yet in use.
     given: RefCell<Vec<Named>>,
-    by_manager: Cell<bool>,
     /// Where this command listens.
     places: RefCell<Vec<String>>,
     /// The sockets in use, for a process that replaces this one. Some may be closed by now.
@@ -34,23 +37,50 @@ struct State {
     /// Tasks that answer at these sockets, which another process may take over.
     held: RefCell<Vec<Box<dyn Any>>>,
     predecessor: RefCell<Option<Rc<Channel>>>,
-    handed_over: Cell<bool>,
+    stage: Cell<Stage>,
+}
+
+/// The time in the life of a process, seen by those before and after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    /// It has told its predecessor that it serves, if it has one.
+    Serving,
+    Replaced,
+}
+
+/// The opener of a socket, which also removes the file of a Unix socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Opener {
+    This,
+    /// The process that this one replaces. Once this one serves, the socket is its own.
+    Predecessor,
+    /// The service manager.
+    Manager,
 }
 
 /// A socket by the place to listen on, as the command names it.
 struct Named {
     place: String,
     socket: OwnedFd,
+    opener: Opener,
 }
 
 /// A socket that listens, and is closed when this is dropped.
 pub(crate) trait Open {
     fn socket(&self) -> BorrowedFd<'_>;
+
+    fn opener(&self) -> Opener;
 }
 
 impl Open for Listener {
     fn socket(&self) -> BorrowedFd<'_> {
         self.socket()
+    }
+
+    /// It makes no difference: a TCP listener has no file.
+    fn opener(&self) -> Opener {
+        Opener::This
     }
 }
 
@@ -61,15 +91,13 @@ impl Sockets {
         for nth in 0..all.len() {
             given.extend(of_manager(&mut all, nth).map_err(|error| unusable(&error))?);
         }
-        let by_manager = Cell::new(!given.is_empty());
         Ok(Sockets(Rc::new(State {
             given: RefCell::new(given),
-            by_manager,
             places: RefCell::default(),
             kept: RefCell::default(),
             held: RefCell::default(),
             predecessor: RefCell::default(),
-            handed_over: Cell::new(false),
+            stage: Cell::new(Stage::Starting),
         })))
     }
 
@@ -82,8 +110,12 @@ impl Sockets {
         }
         let receive = async {
             let channel = Channel::of(io::stdin().as_fd().try_clone_to_owned()?)?;
-            while let Some((place, Some(socket))) = channel.receive().await? {
-                self.0.given.borrow_mut().push(Named { place, socket });
+            while let Some((text, Some(socket))) = channel.receive().await? {
+                let (opener, place) = match text.strip_prefix(OF_MANAGER) {
+                    Some(place) => (Opener::Manager, place.to_owned()),
+                    None => (Opener::Predecessor, text),
+                };
+                self.0.given.borrow_mut().push(Named { place, socket, opener });
             }
             io::Result::Ok(channel)
         };
@@ -91,7 +123,6 @@ impl Sockets {
         let channel =
             channel.map_err(|error| Failure::unexpected(format!("{PREDECESSOR}: {error}")))?;
         self.0.predecessor.replace(Some(Rc::new(channel)));
-        self.0.by_manager.set(false);
         Ok(())
     }
 
@@ -104,15 +135,35 @@ impl Sockets {
         events: &Rc<dyn Fn(Event)>,
     ) -> Result<Listener, Failure> {
         let listener = match self.take(&address.to_string()) {
-            Some(socket) => Listener::on(TcpListener::from(socket), Some(events.clone())),
+            Some(named) => Listener::on(TcpListener::from(named.socket), Some(events.clone())),
             None => Listener::bind_beside(address, leaving, Some(events.clone())).await,
         };
-        listener.map_err(|error| Failure::bind(address, &error))
+        listener.map_err(|error| self.unbound(address, &error))
     }
 
     /// The open socket for a path, if there is one.
-    pub(crate) fn unix(&self, path: &Path) -> Option<UnixListener> {
-        self.take(&path.display().to_string()).map(UnixListener::from)
+    pub(crate) fn unix(&self, path: &Path) -> Option<(UnixListener, Opener)> {
+        let named = self.take(&path.display().to_string())?;
+        Some((named.socket.into(), named.opener))
+    }
+
+    /// Why there is no listener. An open socket that is not for this address may have the port.
+    fn unbound(&self, address: SocketAddr, error: &io::Error) -> Failure {
+        if error.kind() != io::ErrorKind::AddrInUse {
+            return Failure::bind(address, error);
+        }
+        let unused = self.0.given.borrow().iter().find_map(|named| {
+            let other: SocketAddr = named.place.parse().ok()?;
+            (other.port() == address.port()).then_some((other, named.opener))
+        });
+        match unused {
+            Some((other, Opener::Manager)) => self.unused(&other.to_string()),
+            Some((other, _)) => Failure::config(
+                format!("cannot listen on {address}: this process replaces one that has {other}"),
+                "let that one change its address first (SIGHUP), or stop it",
+            ),
+            None => Failure::bind(address, error),
+        }
     }
 
     /// The process that replaces this one goes on with a socket, unless it is closed by then.
@@ -130,37 +181,66 @@ impl Sockets {
         self.0.held.borrow_mut().push(Box::new(answering));
     }
 
-    fn take(&self, place: &str) -> Option<OwnedFd> {
+    fn take(&self, place: &str) -> Option<Named> {
         self.0.places.borrow_mut().push(place.to_owned());
         let mut given = self.0.given.borrow_mut();
         let nth = given.iter().position(|named| named.place == place)?;
-        Some(given.remove(nth).socket)
+        Some(given.remove(nth))
     }
 
     /// The command listens everywhere by now. Fails if the service manager has opened a socket that
     /// nobody serves.
     pub(crate) fn ensure_all_taken(&self) -> Result<(), Failure> {
         let given = self.0.given.take();
-        let Some(Named { place, .. }) = given.first().filter(|_| self.0.by_manager.get()) else {
-            return Ok(());
-        };
-        let places = self.0.places.borrow().join(", ");
-        Err(Failure::config(
-            format!("LISTEN_FDS: systemd listens on {place}, and this command on {places}"),
-            "write the same address in ListenStream= of the .socket unit and in the command",
-        ))
+        match given.iter().find(|named| named.opener == Opener::Manager) {
+            Some(named) => Err(self.unused(&named.place)),
+            None => Ok(()),
+        }
     }
 
-    /// Whether the file of a Unix socket belongs to somebody else: the service manager, or the
-    /// process that has replaced this one.
-    pub(crate) fn handed_over(&self) -> bool {
-        self.0.handed_over.get() || self.0.by_manager.get()
+    /// The service manager's socket for this place is not used.
+    fn unused(&self, place: &str) -> Failure {
+        let places = self.0.places.borrow().join(", ");
+        Failure::config(
+            format!("LISTEN_FDS: systemd listens on {place}, and this command on {places}"),
+            "write the same address in ListenStream= of the .socket unit and in the command",
+        )
+    }
+
+    /// Whether the file of a Unix socket is for this process to remove.
+    pub(crate) fn owns(&self, opener: Opener) -> bool {
+        match (opener, self.0.stage.get()) {
+            (Opener::Manager, _) | (_, Stage::Replaced) => false,
+            (Opener::Predecessor, stage) => stage == Stage::Serving,
+            (Opener::This, _) => true,
+        }
+    }
+
+    /// This process serves.
+    pub(crate) fn serve(&self) {
+        self.0.stage.set(Stage::Serving);
     }
 
     /// Another process listens from now on.
     pub(crate) fn hand_over(&self) {
-        self.0.handed_over.set(true);
+        self.0.stage.set(Stage::Replaced);
         self.release();
+    }
+
+    /// Whether another process listens in place of this one.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.0.stage.get() == Stage::Replaced
+    }
+
+    /// The name for a file that this process writes. The process that it replaces goes on with its
+    /// own file.
+    pub(crate) fn own_file(&self, path: &Path) -> PathBuf {
+        if self.predecessor().is_none() {
+            return path.to_owned();
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        name.into()
     }
 
     /// Drops what is held.
@@ -172,7 +252,8 @@ impl Sockets {
     pub(crate) async fn send_to(&self, successor: &Channel) -> io::Result<()> {
         let copy = |(place, open): &(String, Weak<dyn Open>)| {
             let open = open.upgrade()?;
-            Some(open.socket().try_clone_to_owned().map(|socket| (place.clone(), socket)))
+            let of = if open.opener() == Opener::Manager { OF_MANAGER } else { "" };
+            Some(open.socket().try_clone_to_owned().map(|socket| (format!("{of}{place}"), socket)))
         };
         let kept: io::Result<Vec<_>> = self.0.kept.borrow().iter().filter_map(copy).collect();
         for (place, socket) in kept? {
@@ -188,14 +269,23 @@ impl Sockets {
 }
 
 fn of_manager(all: &mut ListenFd, nth: usize) -> io::Result<Option<Named>> {
+    let opener = Opener::Manager;
     if let Ok(Some(listener)) = all.take_tcp_listener(nth) {
         let place = listener.local_addr()?.to_string();
-        return Ok(Some(Named { place, socket: listener.into() }));
+        return ensure_listening(Named { place, socket: listener.into(), opener }).map(Some);
     }
     let Some(listener) = all.take_unix_listener(nth)? else { return Ok(None) };
     let address = listener.local_addr()?;
     let path = address.as_pathname().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok(Some(Named { place: path.display().to_string(), socket: listener.into() }))
+    let place = path.display().to_string();
+    ensure_listening(Named { place, socket: listener.into(), opener }).map(Some)
+}
+
+fn ensure_listening(named: Named) -> io::Result<Named> {
+    match socket_acceptconn(&named.socket)? {
+        true => Ok(named),
+        false => Err(io::Error::other(format!("{} does not listen", named.place))),
+    }
 }
 
 fn unusable(error: &io::Error) -> Failure {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::socket::UnixSocket;
-use crate::sockets::{Open, Sockets};
+use crate::sockets::{Open, Opener, Sockets};
 use rustix::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -48,5 +48,9 @@ impl UnixDoor {
 impl Open for UnixDoor {
     fn socket(&self) -> BorrowedFd<'_> {
         self.socket.socket()
+    }
+
+    fn opener(&self) -> Opener {
+        self.socket.opener()
     }
 }
