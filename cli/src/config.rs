@@ -5,8 +5,9 @@ mod example;
 pub(crate) use example::example;
 
 use crate::args::{Command, From, Options, Value, of_file};
-use crate::failure::{Failure, printable};
+use crate::failure::Failure;
 use crate::log::Log;
+use crate::printable::printable;
 use crate::{client, output, server};
 use serde_json::json;
 use std::fmt::Write;

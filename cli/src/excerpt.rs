@@ -1,6 +1,6 @@
 //! A line of a file with carets under the part that is wrong.
 
-use crate::failure::printable;
+use crate::printable::printable;
 use std::ops::Range;
 
 /// The most characters that are shown before and behind the beginning of the wrong part.

@@ -1,6 +1,7 @@
 //! Failures that end the program: a cause, a cure, and an exit code for scripts.
 
 use crate::log::Value;
+use crate::printable::{printable, printable_lines};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -81,11 +82,15 @@ impl Failure {
     }
 
     pub(crate) fn tell(&self) {
+        let _ = io::stderr().write_all(self.told().as_bytes());
+    }
+
+    /// The lines for a person. A running proxy may have written their text.
+    fn told(&self) -> String {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
-        let excerpt = self.excerpt.as_deref().map(|lines| format!("\n{lines}"));
+        let excerpt = self.excerpt.as_deref().map(|text| format!("\n{}", printable_lines(text)));
         let below = excerpt.into_iter().chain(cure).collect::<String>();
-        let text = format!("striper-cli: {}{below}\n", printable(&self.cause));
-        let _ = io::stderr().write_all(text.as_bytes());
+        format!("striper-cli: {}{below}\n", printable(&self.cause))
     }
 
     pub(crate) fn bind_unix(path: &Path, error: &io::Error) -> Self {
@@ -168,15 +173,6 @@ pub(crate) fn shell_word(path: &Path) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A text with control characters escaped: a file's name may have some.
-pub(crate) fn printable(text: &str) -> String {
-    let escaped = |c: char| match c {
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(escaped).collect()
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cure {
@@ -205,6 +201,14 @@ mod tests {
             let text = Failure::bind(address.parse().unwrap(), &kind.into()).to_string();
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_failure_can_not_change_the_terminal() {
+        let [cause, cure, excerpt] = ["a\u{9b}b", "c\u{202e}d", "e\u{1b}f\n  ^"].map(str::to_owned);
+        let failure = Failure { code: code::KEY, cause, cure: Some(cure), excerpt: Some(excerpt) };
+        let told = "striper-cli: a\\u{9b}b\ne\\u{1b}f\n  ^\n  c\\u{202e}d\n";
+        assert_eq!(failure.told(), told);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use crate::args::{KeyOptions, did_you_mean};
 use crate::excerpt::excerpt;
-use crate::failure::{Failure, printable, shell_word};
+use crate::failure::{Failure, shell_word};
 use crate::log::{Level, Log};
+use crate::printable::printable;
 use crate::{events, files, output, units};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Write};

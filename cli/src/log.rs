@@ -7,6 +7,7 @@
 mod documented;
 mod writer;
 
+use crate::printable::{garbles, json_escape, printable};
 use crate::{clock, units};
 use std::cell::Cell;
 use std::fmt::{Display, Write as _};
@@ -255,27 +256,11 @@ fn name(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether a character could hide or move others. Beside control characters, these are breaks of
-/// lines, characters without a width, and those that change the direction of text (UAX #9).
-fn garbles(c: char) -> bool {
-    let others = ['\u{61c}', '\u{feff}'];
-    let ranges = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
-    c.is_control() || others.contains(&c) || ranges.iter().any(|range| range.contains(&c))
-}
-
 fn human_line(time: Option<SystemTime>, level: Level, text: &str, colour: bool) -> String {
     let (name, paint) = name(level);
     let (paint, reset) = if colour { (paint, "\x1b[0m") } else { ("", "") };
     let time = time.map(|time| format!("{} ", humantime::format_rfc3339_seconds(time)));
-    let mut line = format!("{}{paint}{name:<5}{reset} ", time.unwrap_or_default());
-    for c in text.chars() {
-        match c {
-            c if garbles(c) => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-    }
-    line.push('\n');
-    line
+    format!("{}{paint}{name:<5}{reset} {}\n", time.unwrap_or_default(), printable(text))
 }
 
 fn json_line(
@@ -310,7 +295,7 @@ fn json_line(
 }
 
 /// RFC 8259, section 7: quotes, backslashes and control characters are escaped. So are others that
-/// could garble the text, which all have four digits.
+/// could garble the text.
 fn push_json_string(line: &mut String, text: &str) {
     line.push('"');
     for c in text.chars() {
@@ -319,7 +304,7 @@ fn push_json_string(line: &mut String, text: &str) {
             '\\' => line.push_str("\\\\"),
             '\n' => line.push_str("\\n"),
             '\t' => line.push_str("\\t"),
-            c if garbles(c) => _ = write!(line, "\\u{:04x}", u32::from(c)),
+            c if garbles(c) => line.push_str(&json_escape(c)),
             c => line.push(c),
         }
     }

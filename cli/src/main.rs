@@ -29,6 +29,7 @@ mod lookups;
 mod output;
 mod packages;
 mod policy;
+mod printable;
 mod reach;
 mod records;
 mod relay;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use striper_tests::listed::keygen;
 use striper_tests::{
@@ -237,6 +237,34 @@ fn a_proxy_is_found_if_it_is_the_only_one_and_named_if_not() {
     // The third one removes what the others left behind.
     let _third = relay(&[]);
     assert_eq!(fs::read_dir(folder.join("")).unwrap().count(), 1);
+}
+
+/// Answers each request on a socket with these lines, one after another.
+fn impostor(socket: &Path, answers: Vec<String>) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_answer_can_not_change_the_terminal() {
+    let folder = TempDir::create();
+    let hostile = "a\u{9b}2J\u{202e}b";
+    let error = "\"code\":2,\"cause\":\"HOSTILE\",\"cure\":\"HOSTILE\",\"excerpt\":\"HOSTILE\"";
+    let error = format!("{{\"error\":{{{error}}}}}\n");
+    let text = "{\"ok\":{\"text\":\"HOSTILE\"}}\n";
+    let answers = [text, text, &error].map(|answer| answer.replace("HOSTILE", hostile));
+    impostor(&folder.join("x"), answers.into());
+    assert_eq!(ask(&folder, "x", &["drain"]).success(), "a\\u{9b}2J\\u{202e}b\n");
+    let json = ask(&folder, "x", &["status", "--json"]).success();
+    assert_eq!(json, "{\n  \"text\": \"a\\u009b2J\\u202eb\"\n}\n");
+    let told = ask(&folder, "x", &["reload"]).stderr;
+    assert_eq!(told.matches("a\\u{9b}2J\\u{202e}b").count(), 3, "{told}");
 }
 
 fn raw(socket: &Path) -> UnixStream {

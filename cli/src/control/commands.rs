@@ -6,6 +6,7 @@ use super::table;
 use crate::args::Question;
 use crate::failure::Failure;
 use crate::output;
+use crate::printable::{printable, printable_json};
 use std::path::Path;
 
 /// Asks the proxy with this socket, or else the only one, and prints the answer.
@@ -32,12 +33,12 @@ pub(crate) fn ask(question: &Question, socket: Option<&Path>) -> Result<(), Fail
     };
     let answer = connection.ask(&request)?;
     match question {
-        Question::Status { .. } => output::print(&format!("{answer:#}\n")),
+        Question::Status { .. } => output::print(&printable_json(&format!("{answer:#}\n"))),
         _ => {
             let done: Done = serde_json::from_value(answer).map_err(|error| {
                 Failure::unexpected(format!("{}: the answer is garbled: {error}", path.display()))
             })?;
-            output::print(&format!("{}\n", done.text))
+            output::print(&format!("{}\n", printable(&done.text)))
         }
     }
 }

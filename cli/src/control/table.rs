@@ -1,6 +1,6 @@
 //! The state of a proxy as text for a person.
 
-use crate::failure::printable;
+use crate::printable::printable;
 use crate::state::{
     Flow, Leg, Limit, Phase, Role, Session, SessionState, State, Stripe, StripeState,
 };
