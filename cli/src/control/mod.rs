@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod commands;
 mod place;
+mod private;
 pub(crate) mod request;
 mod server;
 mod subject;

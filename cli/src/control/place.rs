@@ -1,6 +1,7 @@
 //! The places of control sockets. A socket stands in a folder that only its user can write to:
 //! elsewhere another user could put a socket of his own in its place.
 
+use super::private::{self, Users};
 use crate::failure::{Failure, code, shell_word};
 use crate::socket;
 use crate::state::Role;
@@ -70,47 +71,52 @@ impl Folder {
     /// Makes it if need be. The error says why no socket may stand there.
     fn prepare(&self) -> Result<(), String> {
         let shown = self.path.display();
-        let found = if self.make { lstat(&self.path) } else { stat(&self.path) };
-        match found {
-            Ok(stat) => ensure_private(&self.path, &stat),
+        match lstat(&self.path) {
+            // The system makes links to folders of its own.
+            Ok(stat) if self.make && is_link(&stat) => return Err(format!("{shown} is no folder")),
             Err(Errno::NOENT) if self.make => {
                 let mode = Mode::from_raw_mode(0o700);
-                mkdir(&self.path, mode).map_err(|error| format!("cannot make {shown}: {error}"))
+                mkdir(&self.path, mode).map_err(|error| format!("cannot make {shown}: {error}"))?;
             }
-            Err(error) => Err(format!("{shown}: {error}")),
+            _ => {}
         }
+        ensure_private(&self.path)
     }
 }
 
-/// Whether others could put something into this folder, or take something out. The error says how.
-fn ensure_private(folder: &Path, stat: &Stat) -> Result<(), String> {
-    let shown = folder.display();
-    let own = [0, geteuid().as_raw()];
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        Err(format!("{shown} is no folder"))
-    } else if !own.contains(&stat.st_uid) {
-        Err(format!("the folder {shown} belongs to another user ({})", stat.st_uid))
-    } else if stat.st_mode & 0o022 != 0 {
-        Err(format!("others can write to the folder {shown} (mode {:o})", stat.st_mode & 0o7777))
-    } else {
-        Ok(())
-    }
+/// Whether others could put something into this folder, or another folder in its place. The error
+/// says how.
+fn ensure_private(folder: &Path) -> Result<(), String> {
+    private::ensure_private(folder, &us())
+}
+
+fn us() -> Users {
+    Users { own: geteuid().as_raw(), guest: None }
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// The failure if a socket may not stand at a path that was named.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
-    let Ok(stat) = stat(parent) else {
+    if stat(parent).is_err() {
         // Listening says what is wrong with it.
         return Ok(());
-    };
-    ensure_private(parent, &stat).map_err(|why| {
+    }
+    ensure_private(parent).map_err(|why| {
         let cause = format!("cannot listen on {}: {why}", path.display());
-        let cure = format!(
-            "name a socket in a folder that only you can write to: mkdir -m 700 {}",
-            shell_word(&parent.join("striper"))
-        );
+        let cure = match private::ensure_way(parent, &us()) {
+            Ok(()) => format!(
+                "name a socket in a folder that only you can write to: mkdir -m 700 {}",
+                shell_word(&parent.join("striper"))
+            ),
+            Err(_) => "name a socket in a folder that only you can write to, where also the \
+                       folders above it belong to you or root"
+                .to_owned(),
+        };
         Failure { code: code::BIND, ..Failure::usage(cause, cure) }
     })
 }
@@ -192,12 +198,27 @@ mod tests {
             assert_eq!(failure.code, code::BIND);
             let text = failure.to_string();
             assert!(text.contains("others can write to the folder"), "{text}");
-            assert!(text.contains("mkdir -m 700"), "{text}");
+            // A folder in a sticky one is safe from others.
+            assert_eq!(text.contains("mkdir -m 700"), mode == 0o1777, "{text}");
             let folder = Folder { path: scratch.0.clone(), make: true };
             assert!(folder.prepare().unwrap_err().contains("others can write"));
         }
         scratch.set_mode(0o755);
         assert_eq!(check(&path), Ok(()));
+    }
+
+    #[test]
+    fn a_folder_that_others_can_put_another_one_in_place_of_has_no_socket() {
+        let scratch = Scratch::new("above");
+        let inner = scratch.0.join("inner");
+        fs::DirBuilder::new().mode(0o700).create(&inner).unwrap();
+        assert_eq!(check(&inner.join("x.sock")), Ok(()));
+        scratch.set_mode(0o777);
+        let text = check(&inner.join("x.sock")).unwrap_err().to_string();
+        assert!(text.contains("others can write to the folder"), "{text}");
+        assert!(text.contains("the folders above it"), "{text}");
+        let folder = Folder { path: inner, make: true };
+        assert!(folder.prepare().unwrap_err().contains("others can write"));
     }
 
     #[test]
