@@ -3,13 +3,15 @@
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use striper_tests::listed::keygen;
 use striper_tests::{
-    Finished, LIMIT, Origin, Pair, Proxy, TempDir, exchange, expect_fin, expect_reset, finish, run,
-    take_little, try_connect,
+    Finished, LIMIT, Origin, Pair, Proxy, TempDir, binary, exchange, expect_fin, expect_reset,
+    finish, run, skip, take_little, try_connect,
 };
 
 /// A pair whose sockets have the names `client` and `server` in a folder.
@@ -265,6 +267,41 @@ fn an_answer_can_not_change_the_terminal() {
     assert_eq!(json, "{\n  \"text\": \"a\\u009b2J\\u202eb\"\n}\n");
     let told = ask(&folder, "x", &["reload"]).stderr;
     assert_eq!(told.matches("a\\u{9b}2J\\u{202e}b").count(), 3, "{told}");
+}
+
+#[test]
+fn root_believes_the_user_of_a_service_in_a_folder_of_his_own_and_nobody_else() {
+    const STRANGER: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root has other users");
+    }
+    let stranger = |args: &[&str]| {
+        let mut command = Command::new(binary::path());
+        command.args(args).uid(STRANGER).gid(STRANGER);
+        command
+    };
+    if !stranger(&["--version"]).output().is_ok_and(|output| output.status.success()) {
+        return skip("other users can't run the program where it is");
+    }
+    let (folder, origin) = (TempDir::create(), Origin::start());
+    fs::set_permissions(folder.join(""), Permissions::from_mode(0o755)).unwrap();
+    let own = folder.join("own");
+    fs::create_dir(&own).unwrap();
+    chown(&own, Some(STRANGER), None).unwrap();
+    let socket = folder.text("own/x.sock");
+    let args =
+        ["relay", "127.0.0.1:0", &origin.addr().to_string(), "--control", &socket, "--log", "json"];
+    let _relay = Proxy::start_as(&mut stranger(&args), args.join(" "));
+    let home = [("RUNTIME_DIRECTORY", folder.text("own"))];
+    let home = home.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for (named, home) in [(&[&*socket][..], &[][..]), (&[], &home)] {
+        let found = run(&[&["status"], named].concat(), home).success();
+        assert!(found.contains("relay"), "{found}");
+    }
+    // Any user could have made that folder before.
+    fs::set_permissions(folder.join(""), Permissions::from_mode(0o1777)).unwrap();
+    fails(&run(&["status", &socket], &[]), 9, "the process behind it belongs to another user");
+    fails(&run(&["status"], &home), 9, "own belongs to another user (65534)");
 }
 
 fn raw(socket: &Path) -> UnixStream {

@@ -27,16 +27,8 @@ pub(crate) fn find(named: Option<&Path>, env: Env<'_>) -> Result<PathBuf, Failur
     }
     let mut searched = Vec::new();
     let mut found = Vec::new();
-    for folder in place::folders(env).into_iter().map(|folder| folder.path) {
-        match place::sockets(&folder) {
-            Ok(sockets) => found.extend(sockets),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                searched.push(format!("{}: {error}", folder.display()));
-                continue;
-            }
-        }
-        searched.push(folder.display().to_string());
+    for folder in place::folders(env) {
+        look(&folder.path, &mut found, &mut searched);
     }
     found.retain(|path| !socket::is_left_behind(path));
     let is_named = |path: &Path| {
@@ -49,6 +41,26 @@ pub(crate) fn find(named: Option<&Path>, env: Env<'_>) -> Result<PathBuf, Failur
         [one] => Ok(one.clone()),
         [] => Err(nobody(named, &found, &searched)),
         _ => Err(several(&matching)),
+    }
+}
+
+/// Adds the sockets of a folder and its subfolders to those found, but for those that another user
+/// may have put there. Adds what was searched, or why it was not.
+fn look(folder: &Path, found: &mut Vec<PathBuf>, searched: &mut Vec<String>) {
+    let shown = folder.display();
+    let missing = |error: io::Error| error.kind() == ErrorKind::NotFound;
+    if folder.symlink_metadata().is_err_and(missing) {
+        return searched.push(shown.to_string());
+    }
+    let sockets = place::answerers(folder)
+        .and_then(|_| place::sockets(folder).map_err(|error| format!("{shown}: {error}")));
+    searched.push(sockets.as_ref().err().cloned().unwrap_or_else(|| shown.to_string()));
+    for socket in sockets.unwrap_or_default() {
+        match place::answerers(place::parent(&socket)) {
+            Ok(_) => found.push(socket),
+            Err(why) if searched.contains(&why) => {}
+            Err(why) => searched.push(why),
+        }
     }
 }
 
@@ -101,10 +113,12 @@ impl Connection {
             socket.set_write_timeout(Some(limit))?;
             Ok(socket)
         };
-        match open() {
-            Ok(socket) => Ok(Connection { socket: BufReader::new(socket), path: path.to_owned() }),
-            Err(error) => Err(unreachable(path, &error)),
+        let socket = open().map_err(|error| unreachable(path, &error))?;
+        let user = user_of(&socket).map_err(|error| unreachable(path, &error))?;
+        if user.is_some_and(|user| !place::is_believed(path, user)) {
+            return Err(strange(path, user.unwrap_or_default()));
         }
+        Ok(Connection { socket: BufReader::new(socket), path: path.to_owned() })
     }
 
     /// Sends a request, and waits for its answer.
@@ -148,6 +162,25 @@ fn exchange(socket: &mut BufReader<UnixStream>, request: &Request) -> io::Result
     line.clear();
     socket.take(MAX_ANSWER).read_until(b'\n', &mut line)?;
     if line.last() == Some(&b'\n') { Ok(line) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+/// The user whose process listens at the other end, if the system says so.
+#[cfg(target_os = "linux")]
+fn user_of(socket: &UnixStream) -> io::Result<Option<u32>> {
+    Ok(Some(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn user_of(_socket: &UnixStream) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// The failure where the process of another user listens: its answers may be made up.
+fn strange(path: &Path, user: u32) -> Failure {
+    let cause =
+        format!("{}: the process behind it belongs to another user ({user})", path.display());
+    let cure = "name the socket of a proxy of yours, or ask as that user";
+    Failure { code: code::NOBODY, ..Failure::usage(cause, cure) }
 }
 
 fn unreachable(path: &Path, error: &io::Error) -> Failure {
@@ -198,6 +231,28 @@ mod tests {
             (failure.code, failure.cause.as_str()),
             (code::NOBODY, "there is no control socket server-7")
         );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_another_user_may_have_put_there_is_not_found() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = folder("shared");
+        let inner = folder.join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let _listening = [&folder, &inner].map(|at| UnixListener::bind(at.join("x.sock")).unwrap());
+        let set = |at: &Path, mode| {
+            std::fs::set_permissions(at, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&inner, 0o777);
+        assert_eq!(find_in(&folder, None), Ok(folder.join("x.sock")));
+        for mode in [0o1777, 0o777] {
+            set(&folder, mode);
+            let failure = find_in(&folder, None).unwrap_err();
+            assert_eq!(failure.code, code::NOBODY);
+            let part = format!("others can write to the folder {}", folder.display());
+            assert!(failure.to_string().contains(&part), "{failure}");
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -84,6 +84,29 @@ impl Folder {
     }
 }
 
+/// The users by whose processes commands of this user believe what they are told at a socket in
+/// this folder. Beside this one, root believes the user of a service, who has a folder of its own.
+/// The error says why it is nobody.
+pub(super) fn answerers(folder: &Path) -> Result<Vec<u32>, String> {
+    let Users { own, .. } = us();
+    let refused = match ensure_private(folder) {
+        Ok(()) => return Ok(vec![0, own]),
+        Err(why) => why,
+    };
+    let guest = stat(folder).ok().filter(|_| own == 0).map(|stat| stat.st_uid);
+    match private::ensure_private(folder, &Users { own, guest }) {
+        Ok(()) => Ok([own].into_iter().chain(guest).collect()),
+        Err(_) => Err(refused),
+    }
+}
+
+/// Whether a command believes what a process of this user says at a socket.
+pub(super) fn is_believed(socket: &Path, user: u32) -> bool {
+    let own = [0, us().own];
+    own.contains(&user)
+        || answerers(parent(socket)).is_ok_and(|answerers| answerers.contains(&user))
+}
+
 /// Whether others could put something into this folder, or another folder in its place. The error
 /// says how.
 fn ensure_private(folder: &Path) -> Result<(), String> {
@@ -98,10 +121,15 @@ fn is_link(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
+/// The folder in which a socket stands.
+pub(super) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// The failure if a socket may not stand at a path that was named.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent(path);
     if stat(parent).is_err() {
         // Listening says what is wrong with it.
         return Ok(());
