@@ -74,6 +74,26 @@ fn a_manager_that_is_not_there_is_a_warning_and_no_more() {
     proxy.assert_works(&origin);
 }
 
+/// The queue of the manager's socket takes few messages.
+#[test]
+fn a_manager_that_does_not_read_stops_nothing_and_hears_of_the_state_later() {
+    let (manager, origin) = (Manager::start(), Origin::start());
+    let variables = [("NOTIFY_SOCKET", manager.path.as_str()), ("WATCHDOG_USEC", "2000")];
+    let args = ["relay", "127.0.0.1:0", &origin.addr().to_string()];
+    let mut proxy = Proxy::start_with(&args, &variables);
+    let warning = proxy.wait_for("supervisor_unreachable");
+    assert_eq!(warning.text("reason"), "it does not read its messages");
+    proxy.assert_works(&origin);
+    let connection = proxy.open(&origin);
+    proxy.terminate();
+    proxy.wait_for("stopping");
+    manager.next_with("READY=1");
+    manager.next_with("STOPPING=1");
+    drop(connection);
+    assert_eq!(proxy.exit_code(), Some(0));
+    assert_eq!(proxy.count("supervisor_unreachable"), 1, "it is said once");
+}
+
 /// The program with an open socket as its third file descriptor, as a service manager starts it.
 fn with_socket(socket: OwnedFd, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
