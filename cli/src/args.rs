@@ -22,6 +22,7 @@ mod manual;
 mod packages;
 mod refusal;
 mod relay;
+mod secrets;
 mod server;
 mod shared;
 mod spelling;
@@ -64,9 +65,12 @@ pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Failure> {
-    let root = Cli::command();
-    let (line, words) = spelling::read(args.into_iter().collect(), &root)?;
-    interpret(&line, words, &env)
+    let (root, args) = (Cli::command(), args.into_iter().collect::<Vec<_>>());
+    let read = spelling::read(args.clone(), &root);
+    let read = read.and_then(|(line, words)| interpret(&line, words, &env));
+    read.map_err(|failure| {
+        args.iter().fold(failure, |failure, word| secrets::hide(failure, &word.to_string_lossy()))
+    })
 }
 
 /// Reads words in clap's order.

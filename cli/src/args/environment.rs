@@ -3,6 +3,7 @@
 use super::given::Given;
 use super::invocation::{Command, Control, Options, Way};
 use super::limits::{Changes, Limits};
+use super::secrets;
 use super::shared::{Connecting, Proxying, Striping};
 use super::values::{
     Env, LOG_FORMATS, SCHEDULERS, SEE_HELP, chosen, congestion, did_you_mean, positive_time,
@@ -102,6 +103,8 @@ fn twin<T>(
     // read elsewhere: there an empty variable is an error, because it would let everybody in.
     let Some(raw) = env(&name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
     let wrong = |why: String| {
+        let is_secret = secrets::are_in(&raw.to_string_lossy());
+        let why = if is_secret { secrets::CAUSE } else { &why };
         let cure = format!("correct it, or remove it: unset {name}; {SEE_HELP}");
         Failure::config(format!("the environment variable {name}: {why}"), cure)
     };

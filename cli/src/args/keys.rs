@@ -1,5 +1,6 @@
 //! `-k`, `--peers` and `--plain`: the files of keys, from the command line and the environment.
 
+use super::secrets;
 use super::values::{Env, file};
 use crate::failure::Failure;
 use clap::Args;
@@ -52,6 +53,10 @@ fn named_file(env: Env<'_>, name: &str) -> Result<Option<PathBuf>, Failure> {
         Some(file) if file.is_empty() => Err(Failure::config(
             format!("the environment variable {name} is empty"),
             format!("name a file in it, or remove it: unset {name}"),
+        )),
+        Some(file) if secrets::is_key(&file.to_string_lossy()) => Err(Failure::config(
+            format!("the environment variable {name}: {}", secrets::CAUSE),
+            secrets::CURE,
         )),
         file => Ok(file.map(PathBuf::from)),
     }

@@ -362,6 +362,26 @@ fn an_empty_name_of_a_key_is_an_error() {
 }
 
 #[test]
+fn keys_and_passwords_in_place_of_files_are_not_shown() {
+    for (line, env) in [
+        ("-s 1 a:1 -k striper-shared-key:5ec2e7", &[][..]),
+        ("-s 1 a:1 --peers=striper-private-key:5ec2e7", &[]),
+        ("-s 1 striper-shared-key:5ec2e7", &[]),
+        ("-s 1 bob:5ec2e7@a:1", &[]),
+        ("client a:1 -L ann:5ec2e7@127.0.0.1:1080", &[]),
+        ("client a:1 -L 1 --scheduler striper-shared-key:5ec2e7", &[]),
+        ("striper-shared-key:5ec2e7", &[]),
+        ("pubkey striper-private-key:5ec2e7", &[]),
+        ("-s 1 a:1", &[("STRIPER_KEY_FILE", "striper-shared-key:5ec2e7")]),
+        ("-s 1 a:1", &[("STRIPER_LOG", "striper-shared-key:5ec2e7")]),
+    ] {
+        let shown = format!("{:?}", read_with(line, env).unwrap_err());
+        assert!(!shown.contains("5ec2e7"), "{line}: {shown}");
+        assert!(shown.contains("looks like a key or a password"), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn an_empty_variable_of_a_key_is_an_error_of_the_commands_with_keys() {
     for name in ["STRIPER_KEY_FILE", "STRIPER_PEERS_FILE"] {
         let env = [(name, "")];

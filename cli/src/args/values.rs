@@ -1,6 +1,8 @@
 //! The values of options and their variables. An error is a text that follows the option's name.
 
 use super::invocation::Control;
+use super::secrets;
+use crate::endpoint::BadAddress;
 use crate::log::LogFormat;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use ipnet::IpNet;
@@ -51,10 +53,14 @@ pub(super) fn chosen<T: Copy>(word: &str, choices: Choices<T>) -> Result<T, Stri
 
 /// Reads the name of a file. An empty one is an error: it would stand for the current folder.
 pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().try_map(|name| match name.is_empty() {
-        true => Err("the name of the file is empty; name a file; if you use a shell variable, \
-                     make sure that it is set"),
-        false => Ok(PathBuf::from(name)),
+    let wrong = |cause: &str, cure: &str| BadAddress { cause: cause.into(), cure: cure.into() };
+    OsStringValueParser::new().try_map(move |name| match name.to_string_lossy() {
+        shown if shown.is_empty() => Err(wrong(
+            "the name of the file is empty",
+            "name a file; if you use a shell variable, make sure that it is set",
+        )),
+        shown if secrets::is_key(&shown) => Err(wrong(secrets::CAUSE, secrets::CURE)),
+        _ => Ok(PathBuf::from(name)),
     })
 }
 

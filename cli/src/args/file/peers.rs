@@ -53,7 +53,7 @@ fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<List
             }
             error => error.cure(),
         };
-        source.failure(at, Failure::config(error.to_string(), cure))
+        source.fixed_failure(at, Failure::config(error.to_string(), cure))
     };
     let required = |name: &str| {
         let found = entries(table).into_iter().find(|(key, _)| key.get_ref() == name);

@@ -4,7 +4,7 @@
 //! letters, the name of an operand. So each new option is a key as well.
 
 use super::peers;
-use super::source::{Source, is_secret};
+use super::source::Source;
 use crate::args::invocation::Way;
 use crate::args::limits::{Changes, defaults};
 use crate::args::values::{choice, did_you_mean};
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
                 DeValue::Table(table) if is_way(arg) => self.way(key, table, &value.span())?,
                 _ => word(self.source, key, value)?,
             };
-            words.push((self.full_path(arg, key, word, &value.span())?, value.span()));
+            words.push((self.full_path(arg, word), value.span()));
         }
         if arg.is_positional() && words.len() > 1 {
             // Several addresses of one server are one word.
@@ -316,32 +316,17 @@ impl<'a> Reader<'a> {
 
     /// The path from the root: a relative one goes from the folder of the file. The name of a
     /// credential stays as it is: keys are looked up there.
-    fn full_path(
-        &self,
-        arg: &Arg,
-        key: &str,
-        word: String,
-        span: &Range<usize>,
-    ) -> Result<String, Failure> {
+    fn full_path(&self, arg: &Arg, word: String) -> String {
         let is_file = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-        if is_file && is_secret(&word) {
-            let cause = format!("{key} is the name of a file, and this is a key itself");
-            let cure = "put the key into a file that only its user can read, and name that";
-            return Err(self.wrong(span.clone(), cause, cure));
-        }
         let is_path = is_file || word.starts_with("./") || word.starts_with("../");
         let holds_keys = ["key", "peers"].map(Some).contains(&arg.get_long());
         let is_credential = |folder: &Path| !word.contains('/') && folder.join(&word).exists();
         let is_credential = holds_keys && self.credentials.is_some_and(is_credential);
         if !is_path || word.is_empty() || is_credential {
-            return Ok(word);
+            return word;
         }
-        Ok(self
-            .source
-            .folder()
-            .join(word.strip_prefix("./").unwrap_or(&word))
-            .to_string_lossy()
-            .into_owned())
+        let path = self.source.folder().join(word.strip_prefix("./").unwrap_or(&word));
+        path.to_string_lossy().into_owned()
     }
 
     fn no_key(&self, key: &Spanned<Cow<'_, str>>) -> Failure {

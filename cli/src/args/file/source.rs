@@ -1,5 +1,6 @@
 //! The text of a configuration file, and errors at places in it.
 
+use crate::args::secrets;
 use crate::excerpt::excerpt;
 use crate::failure::{Failure, code, shell_word};
 use std::fs::{self, File};
@@ -9,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// The largest file in bytes. A list of the most peers that are possible has 400 KiB.
 const MAX_FILE: u64 = 1 << 20;
-
-/// How keys begin that nobody else may see.
-const SECRETS: [&str; 2] = ["striper-shared-key", "striper-private-key"];
 
 pub(super) struct Source {
     path: PathBuf,
@@ -84,11 +82,26 @@ impl Source {
     }
 
     /// The failure if these bytes are wrong: with the number of their line, and carets below them.
-    /// A line that may have a secret in it is not shown.
+    /// A line that may have a secret in it is not shown, and what else is said of it neither.
     pub(super) fn failure(&self, wrong: Range<usize>, failure: Failure) -> Failure {
+        let (_, begin, _) = self.line(wrong.start);
+        let lines = self.text.get(begin..wrong.end).unwrap_or_default().lines();
+        let last = self.line(wrong.end).2;
+        let failure = match lines.chain([last]).any(secrets::are_in) {
+            true => secrets::hidden(failure),
+            // The value that it is about may stand elsewhere.
+            false => {
+                self.text.lines().filter(|line| secrets::are_in(line)).fold(failure, secrets::hide)
+            }
+        };
+        self.fixed_failure(wrong, failure)
+    }
+
+    /// The same for a failure that says nothing of the file's content.
+    pub(super) fn fixed_failure(&self, wrong: Range<usize>, failure: Failure) -> Failure {
         let (number, begin, line) = self.line(wrong.start);
         let wrong = wrong.start - begin..(wrong.end - begin).min(line.len());
-        let excerpt = (!has_secret(line)).then(|| excerpt(line, wrong));
+        let excerpt = (!secrets::are_in(line)).then(|| excerpt(line, wrong));
         let cause = format!("{}: line {number}: {}", self.path.display(), failure.cause);
         Failure { code: code::CONFIG, cause, excerpt, ..failure }
     }
@@ -104,17 +117,6 @@ impl Source {
         let begin = self.lines[number - 1];
         (number, begin, self.text[begin..].lines().next().unwrap_or_default())
     }
-}
-
-pub(super) fn is_secret(text: &str) -> bool {
-    SECRETS.iter().any(|secret| text.contains(secret))
-}
-
-/// Whether a line has a secret key, or a password as in `user:password@host`.
-fn has_secret(line: &str) -> bool {
-    let has_password =
-        |part: &str| part.split_once('@').is_some_and(|(name, _)| name.contains(':'));
-    is_secret(line) || line.split(['"', '\'']).any(has_password)
 }
 
 fn wrong(path: &Path, why: &str, cure: &str) -> Failure {

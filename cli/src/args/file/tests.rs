@@ -389,15 +389,35 @@ fn each_mistake_has_its_line_its_carets_and_a_cure() {
 
 #[test]
 fn secrets_are_not_shown() {
+    let server = |lines: &str| format!("[server]\nlisten = 1\n{lines}");
     for text in [
         client("key = \"striper-shared-key:5ec2e7\""),
         client("key = striper-private-key:5ec2e7"),
         client("proxy = \"ann:5ec2e7@127.0.0.1:1080\""),
-        server("[[peers]]\nname = \"a\"\nkey = \"striper-private-key:5ec2e7\""),
+        client("scheduler = \"striper-shared-key:5ec2e7\""),
+        client("[metrics]\nlisten = \"striper-shared-key:5ec2e7\""),
+        client("[log]\nlevel = \"striper-shared-key:5ec2e7\""),
+        client("[log]\nstriper-shared-key_5ec2e7 = 1"),
+        server("target = \"striper-shared-key:5ec2e7\""),
+        server("target = \"bob:5ec2e7@a:1\""),
+        server("target = \"a:1\"\nallow = [\n\"b:1\",\n\"striper-shared-key:5ec2e7\"]"),
+        server("[limits]\nmemory = \"striper-private-key:5ec2e7\""),
+        "[server]\nlisten = \"striper-shared-key:5ec2e7\"".into(),
+        "[client]\nlisten = 1\nserver = [\n\"a:1\",\n\"striper-shared-key:5ec2e7\"]".into(),
     ] {
-        let shown = format!("{:?}", fails(&text, ""));
-        assert!(shown.contains("line ") && !shown.contains("5ec2e7"), "{shown}");
+        let failure = fails(&text, "");
+        let shown = format!("{failure:?}");
+        assert!(shown.contains("line ") && !shown.contains("5ec2e7"), "{text}: {shown}");
+        assert!(failure.cause.ends_with("looks like a key or a password, so it is not shown"));
+        assert!(failure.cure.is_some_and(|cure| cure.contains("name that file")));
     }
+    let peer = "[[peers]]\nname = \"a\"\nkey = \"striper-private-key:5ec2e7\"";
+    let failure = fails(&server(&format!("target = \"a:1\"\n{peer}")), "");
+    let shown = format!("{failure:?}");
+    assert!(
+        shown.contains("line 6: this is a private key") && !shown.contains("5ec2e7"),
+        "{shown}"
+    );
 }
 
 #[test]
