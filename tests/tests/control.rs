@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -328,9 +329,14 @@ fn requests_that_are_none_have_an_answer_or_an_end() {
         let said = String::from_utf8_lossy(&said[..len]);
         assert!(said.contains(answer) && said.ends_with('\n'), "{answer} in {said}");
     }
-    let mut stream = raw(&socket);
-    let _ = stream.write_all(&[b'x'; 100_000]);
-    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap_or(0), 0, "it is too long");
+    for len in [8 << 10, 1_000_000] {
+        let mut stream = raw(&socket);
+        stream.write_all(&vec![b'x'; len]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.contains("it has more than 8192 bytes") && said.ends_with("}\n"), "{said}");
+    }
     assert_eq!(state(&folder, "client")["role"], "client");
 }
 

@@ -79,6 +79,12 @@ pub(crate) fn read(line: &[u8]) -> Result<Request, Failure> {
     })
 }
 
+/// The failure of a request that has more bytes than [`MAX_REQUEST`].
+pub(crate) fn too_long() -> Failure {
+    let cause = format!("this is no request: it has more than {MAX_REQUEST} bytes");
+    Failure::usage(cause, "write one line of JSON, and read its answer")
+}
+
 /// An answer with its end of line.
 pub(crate) fn write<T: Serialize>(answer: Result<T, Failure>) -> Vec<u8> {
     let answer = match answer {

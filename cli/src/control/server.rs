@@ -31,6 +31,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long a client may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The bytes behind a request that is too long, which are read and dropped.
+const MAX_REST: u64 = 1 << 20;
+
 /// States take at most one part in this many of the time, however often they are asked for.
 const SHARE: u32 = 100;
 
@@ -127,11 +130,19 @@ impl Desk {
     async fn attend(self: Rc<Self>, mut client: UnixStream) {
         let mut requests = BufReader::new(client.clone());
         while let Some(Ok(line)) = within(SILENCE, next_line(&mut requests)).await {
-            let Some(line) = line else { return };
-            let (answer, follow) = self.answer(&line).await;
+            let (answer, follow) = match &line {
+                Line::Whole(line) => self.answer(line).await,
+                Line::Long => (request::write::<()>(Err(request::too_long())), None),
+                Line::None => return,
+            };
             let sent = within(PATIENCE, client.write_all(&answer)).await;
             if let Some(request) = follow {
                 self.subject.follow(&request);
+            }
+            if matches!(line, Line::Long) {
+                // Otherwise the client would find a reset behind the answer.
+                within(PATIENCE, smol::io::copy(requests.take(MAX_REST), smol::io::sink())).await;
+                return;
             }
             if !matches!(sent, Some(Ok(()))) {
                 return;
@@ -166,9 +177,21 @@ impl Desk {
     }
 }
 
-/// The next request without its end of line; none at the end. A request of too many bytes is cut.
-async fn next_line(requests: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+enum Line {
+    /// Without its end.
+    Whole(Vec<u8>),
+    /// It has more bytes than a request may have.
+    Long,
+    /// There is none before the end.
+    None,
+}
+
+async fn next_line(requests: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Line> {
     let mut line = Vec::new();
     requests.take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
-    Ok(line.pop_if(|last| *last == b'\n').map(|_| line))
+    Ok(match line.pop_if(|last| *last == b'\n') {
+        Some(_) => Line::Whole(line),
+        None if line.len() as u64 == MAX_REQUEST => Line::Long,
+        None => Line::None,
+    })
 }
