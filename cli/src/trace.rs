@@ -6,6 +6,9 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::sockets::Sockets;
 use std::cell::RefCell;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +44,13 @@ impl Tracing {
 
     fn create(&self, path: &Path, what: &str) -> Result<Arc<Traces>, Failure> {
         let traces = Traces::create(path, PROGRAM);
-        let traces = traces.map_err(|error| Failure::record(what, path, "trace", &error))?;
+        let traces = traces.map_err(|error| match error.kind() {
+            ErrorKind::ResourceBusy if self.path().is_some_and(|ours| is_same(&ours, path)) => {
+                let cause = format!("{what}: this process records to {} already", path.display());
+                Failure::usage(cause, "name another file, or end that first: striper-cli trace off")
+            }
+            _ => Failure::record(what, path, "trace", &error),
+        })?;
         self.0.replace(Some((path.to_owned(), traces.clone())));
         Ok(traces)
     }
@@ -65,4 +74,10 @@ impl Tracing {
             log.warn("trace_incomplete", text, &[]);
         }
     }
+}
+
+/// Whether two names are those of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
 }

@@ -169,6 +169,10 @@ fn a_trace_is_turned_on_and_off_while_a_client_runs() {
     let file = folder.text("trace");
     let said = ask(&folder, "client", &["trace", "on", &file]).success();
     assert!(said.contains(&file), "{said}");
+    let twice = ask(&folder, "client", &["trace", "on", &file]);
+    fails(&twice, 2, &format!("trace: this process records to {file} already"));
+    let busy = ask(&folder, "server", &["trace", "on", &file]);
+    fails(&busy, 2, "another process is writing to it");
     pair.client.wait_for_some("session_started", 2);
     let _connection = pair.client.open(&origin);
     assert_eq!(state(&folder, "client")["trace"], file);
