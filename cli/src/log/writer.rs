@@ -5,7 +5,8 @@
 //! their place. Of the status line only the latest form waits. It has no newline behind it. So log
 //! lines first clear it and then draw it again, in one write.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ impl Shared {
     }
 
     fn write_all_to(&self, sink: &mut dyn Write, lost: impl Fn(u64) -> String) {
+        let mut output = Output { sink, cut: false };
         loop {
             let idle = |state: &mut State| !state.has_work() && !state.closed;
             let mut state =
@@ -76,10 +78,38 @@ impl Shared {
             state.writing = true;
             drop(state);
             // Connections go on even if the log can't be written.
-            let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+            let _ = output.write(&text);
             self.lock().writing = false;
             self.done.notify_all();
         }
+    }
+}
+
+struct Output<'a> {
+    sink: &'a mut dyn Write,
+    /// Whether an error, such as that of a full disk, has cut the last line that was written.
+    cut: bool,
+}
+
+impl Output<'_> {
+    /// Writes a text, but not behind a line that was cut: programs read whole lines.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let text = if self.cut { Cow::from(format!("\n{text}")) } else { text.into() };
+        let mut left = text.as_bytes();
+        while !left.is_empty() {
+            match self.sink.write(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.cut = left[count - 1] != b'\n';
+                    left = &left[count..];
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // The status line has no newline behind it.
+        self.cut = false;
+        self.sink.flush()
     }
 }
 
@@ -162,13 +192,13 @@ mod tests {
     }
 
     impl Write for Paused {
-        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
             let _ = self.written.send(String::from_utf8(data.to_vec()).unwrap());
             let _ = self.go_on.recv();
             Ok(data.len())
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -210,6 +240,51 @@ mod tests {
         writer.set_status("latest");
         resume.send(()).unwrap();
         assert_eq!(writes.recv().unwrap(), "\r\x1b[Jthere is room\n\x1b[?7llatest\x1b[?7h\r");
+    }
+
+    /// A disk with room for so many bytes more.
+    #[derive(Default)]
+    struct Disk {
+        written: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            let count = data.len().min(self.room);
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.written.extend(&data[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_line_stands_behind_one_that_a_full_disk_has_cut() {
+        // The room on the disk before each line.
+        for (rooms, written) in [
+            ([9, 9, 9], "one\ntwo\nthree\n"),
+            ([2, 9, 9], "on\ntwo\nthree\n"),
+            ([2, 0, 9], "on\nthree\n"),
+            ([2, 1, 9], "on\nthree\n"),
+            ([4, 0, 9], "one\nthree\n"),
+            ([3, 2, 9], "one\nt\nthree\n"),
+        ] {
+            let (mut disk, mut cut) = (Disk::default(), false);
+            for (line, room) in ["one\n", "two\n", "three\n"].into_iter().zip(rooms) {
+                disk.room = room;
+                let mut output = Output { sink: &mut disk, cut };
+                let _ = output.write(line);
+                cut = output.cut;
+            }
+            assert_eq!(String::from_utf8(disk.written).unwrap(), written, "{rooms:?}");
+        }
     }
 
     #[test]
