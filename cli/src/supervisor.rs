@@ -62,9 +62,10 @@ pub(crate) async fn beat(log: &Log, status: impl Fn() -> String) {
         return std::future::pending().await;
     };
     loop {
-        tell(log, &[NotifyState::Watchdog, NotifyState::Status(&status())]);
-        // As sd_watchdog_enabled(3) recommends.
+        // As sd_watchdog_enabled(3) recommends. READY=1 counts as the first beat, and a process
+        // that takes over is not heard before the manager knows it.
         smol::Timer::after(limit / 2).await;
+        tell(log, &[NotifyState::Watchdog, NotifyState::Status(&status())]);
     }
 }
 
