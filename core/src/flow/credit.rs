@@ -16,8 +16,10 @@ const LASTS: u32 = 4;
 const LASTS_AT_LEAST: Duration = Duration::from_millis(200);
 
 /// Without being asked the window grows only to this share of the bytes that are left for all
-/// flows.
-const SHARE: u64 = 8;
+/// flows. Each later doubling costs a round trip, in which the sender waits. So the share leaves
+/// others their part, but is more than a long fast route keeps in flight: 12 MB at 300 ms and
+/// 320 Mbit/s.
+const SHARE: u64 = 2;
 
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct Credit {

@@ -77,7 +77,7 @@ fn credit_grows_when_the_peer_says_that_it_has_used_it_up() {
     let mut alone = server(1);
     alone.hear(0, open());
     // So little memory is left that no window grows by itself.
-    let receive = alone.end.session.memory_used().0 + 8 * FLOW_FLOOR;
+    let receive = alone.end.session.memory_used().0 + 2 * FLOW_FLOOR;
     alone.give(Input::MemoryLimit { receive, send: 1 << 20 });
     alone.hear_data(0, FLOW, 0, &pattern(FLOW_FLOOR as usize), false);
     alone.give(Input::FlowConsumed { flow: FLOW, total: FLOW_FLOOR });
