@@ -131,8 +131,13 @@ impl Successor {
 /// changed.
 pub(crate) async fn pass_on_reload(sockets: &Sockets) {
     if let Some(predecessor) = sockets.predecessor() {
-        // An error: it has ended.
-        let _ = predecessor.send(REREAD, None).await;
+        let send = async {
+            // An error: it has ended.
+            let _ = predecessor.send(REREAD, None).await;
+        };
+        // It may hang, with a full queue of messages. Signals to this process must not wait for it.
+        let late = async { _ = Timer::after(Duration::from_secs(1)).await };
+        or(send, late).await;
     }
 }
 
