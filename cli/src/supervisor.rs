@@ -82,7 +82,7 @@ fn manager() -> Option<&'static Manager> {
 fn tell(log: &Log, states: &[NotifyState<'_>]) {
     let Some(manager) = manager() else { return };
     let is_beat = states.iter().any(|state| matches!(state, NotifyState::Watchdog));
-    let message = states.iter().map(|state| format!("{state}\n")).collect();
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
     let (mut told, mut state) = (Err(ErrorKind::WouldBlock.into()), manager.lock());
     if !state.waiting {
         told = manager.send(&message, false);
@@ -113,7 +113,7 @@ impl Manager {
     }
 
     /// `patient`: waits until the manager takes the message.
-    fn send(&self, message: &String, patient: bool) -> io::Result<()> {
+    fn send(&self, message: &str, patient: bool) -> io::Result<()> {
         let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
         socket.set_nonblocking(!patient)?;
         socket.connect(&SockAddr::unix(&self.path)?)?;
