@@ -55,12 +55,26 @@ impl Drop for Starting {
 
 /// Starts the process that replaces this one, and waits until it serves.
 pub(crate) async fn begin(log: &Log, sockets: &Sockets) -> io::Result<Successor> {
-    let (channel, theirs) = Channel::pair()?;
     let mut command = Command::new(program()?);
-    command.args(std::env::args_os().skip(1)).stdin(Stdio::from(theirs));
+    command.args(std::env::args_os().skip(1));
     command.env(PREDECESSOR, std::process::id().to_string());
     // It is about this process.
     command.env_remove("WATCHDOG_PID");
+    let (channel, child) = start(command, sockets, LIMIT).await?;
+    let pid = child.as_ref().map_or(0, Child::id);
+    supervisor::replaced(log, pid);
+    sockets.hand_over();
+    Ok(Successor { channel, child: RefCell::new(child), pid })
+}
+
+/// Starts a process with a channel to this one, sends it the sockets, and waits until it serves.
+async fn start(
+    mut command: Command,
+    sockets: &Sockets,
+    limit: Duration,
+) -> io::Result<(Channel, Option<Child>)> {
+    let (channel, theirs) = Channel::pair()?;
+    command.stdin(Stdio::from(theirs));
     let mut starting = Starting(Some(command.spawn()?));
     // Its end of the channel is in the command too, and would keep the channel open.
     drop(command);
@@ -69,18 +83,13 @@ pub(crate) async fn begin(log: &Log, sockets: &Sockets) -> io::Result<Successor>
         channel.receive().await
     };
     let late = async {
-        Timer::after(LIMIT).await;
-        Err(io::Error::other(format!("it does not serve within {} s", LIMIT.as_secs())))
+        Timer::after(limit).await;
+        Err(io::Error::other(format!("it does not serve within {} s", limit.as_secs())))
     };
     match or(answer, late).await? {
-        Some((answer, _)) if answer == SERVING => {}
-        _ => return Err(io::Error::other("it has ended, and its last lines say why")),
+        Some((answer, _)) if answer == SERVING => Ok((channel, starting.0.take())),
+        _ => Err(io::Error::other("it has ended, and its last lines say why")),
     }
-    let child = starting.0.take();
-    let pid = child.as_ref().map_or(0, Child::id);
-    supervisor::replaced(log, pid);
-    sockets.hand_over();
-    Ok(Successor { channel, child: RefCell::new(child), pid })
 }
 
 /// The program as it was called: an update may have put another file there. The system's own name
@@ -131,14 +140,19 @@ impl Successor {
 /// changed.
 pub(crate) async fn pass_on_reload(sockets: &Sockets) {
     if let Some(predecessor) = sockets.predecessor() {
-        let send = async {
-            // An error: it has ended.
-            let _ = predecessor.send(REREAD, None).await;
-        };
-        // It may hang, with a full queue of messages. Signals to this process must not wait for it.
-        let late = async { _ = Timer::after(Duration::from_secs(1)).await };
-        or(send, late).await;
+        say_reread(&predecessor, Duration::from_secs(1)).await;
     }
+}
+
+/// The other end may hang, with a full queue of messages. Signals to this process must not wait
+/// for it longer than `limit`.
+async fn say_reread(predecessor: &Channel, limit: Duration) {
+    let send = async {
+        // An error: it has ended.
+        let _ = predecessor.send(REREAD, None).await;
+    };
+    let late = async { _ = Timer::after(limit).await };
+    or(send, late).await;
 }
 
 /// Tells the process that this one replaces, if there is one, that this one serves. Says whether
@@ -219,6 +233,8 @@ fn read(message: &str) -> Option<PassedOn> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smol::future::poll_once;
+    use std::io::Read;
     use striper_runtime::keys::PublicKey;
 
     #[test]
@@ -230,5 +246,25 @@ mod tests {
         }
         assert_eq!(read("nobody"), None);
         assert_eq!(read("127.0.0.1:1 nonsense"), None);
+    }
+
+    #[test]
+    fn a_process_that_does_not_serve_in_time_is_ended() {
+        let (mut its_life, stdout) = io::pipe().unwrap();
+        let mut command = Command::new("sleep");
+        command.arg("1000").stdout(stdout);
+        let sockets = Sockets::begin().unwrap();
+        let started = smol::block_on(start(command, &sockets, Duration::from_millis(1)));
+        assert_eq!(started.err().unwrap().to_string(), "it does not serve within 0 s");
+        assert_eq!(its_life.read(&mut [0]).unwrap(), 0, "it holds the other end while it lives");
+    }
+
+    #[test]
+    fn a_replaced_process_that_hangs_keeps_nobody_waiting() {
+        smol::block_on(async {
+            let (channel, _theirs) = Channel::pair().unwrap();
+            while poll_once(channel.send(REREAD, None)).await.is_some() {}
+            say_reread(&channel, Duration::from_millis(1)).await;
+        });
     }
 }

@@ -4,15 +4,20 @@ mod common;
 
 use common::*;
 use smol::future::zip;
+use std::cell::Cell;
 use std::net::TcpStream;
+use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{Reason, Refusal};
-use striper_runtime::local::{Calling, Client, PassedOn, Predecessor, ServerOptions};
+use striper_runtime::local::{
+    Calling, Client, ClientOptions, PassedOn, Predecessor, Server, ServerOptions,
+};
 use striper_runtime::{
-    Cut, Event, Flow, FlowEnd, Listener, OpenError, PipeExt, StripeRefusal, Target, memory_pipe,
+    Cut, Event, Flow, FlowEnd, Listener, OpenError, Pipe, PipeExt, StripeRefusal, Target,
+    memory_pipe,
 };
 
-async fn open(client: &Client, server: &striper_runtime::local::Server) -> (Flow, Flow) {
+async fn open(client: &Client, server: &Server) -> (Flow, Flow) {
     let answer = async { server.accept().await.into_flow() };
     let (near, far) = zip(client.open(Target::Default), answer).await;
     (near.unwrap(), far)
@@ -62,11 +67,51 @@ impl Predecessor for Silent {
 fn a_predecessor_that_does_not_answer_keeps_no_new_session_waiting_for_ever() {
     run(|ex| async move {
         let log = Log::default();
-        let server = start_server(&ex, &log).await;
-        server.set_predecessor(Some(std::rc::Rc::new(Silent)));
+        let mut options = ServerOptions::default();
+        // Nothing else ends the wait.
+        options.limits.handshake_time = Duration::from_secs(3600);
+        let server = Server::bind(&ex, any_port(), options, None).await.unwrap();
+        server.set_predecessor(Some(Rc::new(Silent)));
         let client = start_client(&ex, server.local_addr(), &log);
         exchange(&mut open(&client, &server).await).await;
+        // The client may have dialled once more by then, and the server reports that one.
         assert_eq!(log.count(|event| matches!(event, Event::StripeLost { .. })), 0);
+    });
+}
+
+/// A server in another process, of which the first calls are lost.
+struct Forgetful {
+    server: Server,
+    lost: Cell<usize>,
+}
+
+impl Predecessor for Forgetful {
+    fn call(&self, caller: PassedOn) -> Calling<'_> {
+        let (ours, theirs) = memory_pipe();
+        match self.lost.get() {
+            // The system has dropped the other end.
+            0 => self.server.welcome(caller, Box::new(theirs)),
+            left => self.lost.set(left - 1),
+        }
+        Box::pin(async move { Some(Box::new(ours) as Box<dyn Pipe>) })
+    }
+}
+
+#[test]
+fn a_stripe_that_is_lost_on_its_way_to_a_predecessor_ends_no_session() {
+    run(|ex| async move {
+        let (log, of_client, later) = (Log::default(), Log::default(), vacant_port());
+        let server = start_server(&ex, &log).await;
+        let options = ClientOptions::new(vec![server.local_addr().into(), later.into()]);
+        let client = Client::start(&ex, options, of_client.sink()).unwrap();
+        let mut flow = open(&client, &server).await;
+        let before = Rc::new(Forgetful { server, lost: Cell::new(2) });
+        let server = Server::bind(&ex, later, ServerOptions::default(), log.sink()).await.unwrap();
+        server.set_predecessor(Some(before.clone()));
+        of_client.wait_for(|event| matches!(event, Event::StripeUp { live: 4, .. })).await;
+        exchange(&mut flow).await;
+        assert_eq!(before.lost.get(), 0, "some were lost");
+        assert_eq!(of_client.count(|event| matches!(event, Event::SessionForgotten { .. })), 0);
     });
 }
 

@@ -23,6 +23,9 @@ pub(crate) const PREDECESSOR: &str = "REPLACED_STRIPER";
 /// The beginning of a message about a socket of the service manager.
 const OF_MANAGER: &str = "LISTEN_FDS ";
 
+/// The message after the last socket.
+const ALL: &str = "that is all";
+
 /// Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Sockets(Rc<State>);
@@ -110,13 +113,7 @@ impl Sockets {
         }
         let receive = async {
             let channel = Channel::of(io::stdin().as_fd().try_clone_to_owned()?)?;
-            while let Some((text, Some(socket))) = channel.receive().await? {
-                let (opener, place) = match text.strip_prefix(OF_MANAGER) {
-                    Some(place) => (Opener::Manager, place.to_owned()),
-                    None => (Opener::Predecessor, text),
-                };
-                self.0.given.borrow_mut().push(Named { place, socket, opener });
-            }
+            self.take_from(&channel).await?;
             io::Result::Ok(channel)
         };
         let channel = receive.await;
@@ -124,6 +121,25 @@ impl Sockets {
             channel.map_err(|error| Failure::unexpected(format!("{PREDECESSOR}: {error}")))?;
         self.0.predecessor.replace(Some(Rc::new(channel)));
         Ok(())
+    }
+
+    async fn take_from(&self, predecessor: &Channel) -> io::Result<()> {
+        loop {
+            let (text, socket) = match predecessor.receive().await? {
+                Some((text, None)) if text == ALL => return Ok(()),
+                Some((text, socket)) => (text, socket),
+                None => return Ok(()),
+            };
+            let (opener, place) = match text.strip_prefix(OF_MANAGER) {
+                Some(place) => (Opener::Manager, place.to_owned()),
+                None => (Opener::Predecessor, text),
+            };
+            // The system drops a socket for which there is no file descriptor.
+            let socket = socket.ok_or_else(|| {
+                io::Error::other(format!("the socket of {place} is lost: too many open files"))
+            })?;
+            self.0.given.borrow_mut().push(Named { place, socket, opener });
+        }
     }
 
     /// Listens on an address, on an open socket if there is one for it. Ports in `leaving` may have
@@ -259,7 +275,7 @@ impl Sockets {
         for (place, socket) in kept? {
             successor.send(&place, Some(socket.as_fd())).await?;
         }
-        successor.send("that is all", None).await
+        successor.send(ALL, None).await
     }
 
     /// The process that this one replaces, if there is one.
@@ -316,6 +332,21 @@ mod tests {
             assert_eq!((sockets.0.kept.borrow().len(), open()), (2, 2));
             drop(one);
             assert_eq!(open(), 1);
+        });
+    }
+
+    #[test]
+    fn a_message_whose_socket_is_lost_is_an_error_and_not_the_end() {
+        smol::block_on(async {
+            let (ours, theirs) = Channel::pair().unwrap();
+            let theirs = Channel::of(theirs).unwrap();
+            for text in ["127.0.0.1:1", "127.0.0.1:2", ALL] {
+                let file = (text == "127.0.0.1:1").then(io::stdin);
+                ours.send(text, file.as_ref().map(|file| file.as_fd())).await.unwrap();
+            }
+            let taken = Sockets::begin().unwrap().take_from(&theirs).await;
+            let text = "the socket of 127.0.0.1:2 is lost: too many open files";
+            assert_eq!(taken.unwrap_err().to_string(), text);
         });
     }
 }

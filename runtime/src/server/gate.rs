@@ -218,7 +218,7 @@ async fn admit(
         _ => until,
     };
     let key = pipe.info().peer.map(|peer| peer.key);
-    let offered = async { Some(offer(&*predecessor, PassedOn { from, key }, &hello).await) };
+    let offered = offer(&*predecessor, PassedOn { from, key }, &hello);
     let late = async {
         sleep_until(clock, until).await;
         None

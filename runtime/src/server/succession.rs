@@ -17,7 +17,7 @@ use striper_core::{Hello, HelloKind, Refusal};
 /// The server of the process that this one replaces.
 pub trait Predecessor {
     /// A pipe to it. Its other end is for [`Server::welcome`](crate::local::Server::welcome) there.
-    /// `None` once that process has gone.
+    /// `None` if there is no pipe now: that process ends, or files are short.
     fn call(&self, caller: PassedOn) -> Calling<'_>;
 }
 
@@ -37,7 +37,7 @@ pub struct PassedOn {
 pub(super) enum Answer {
     /// It takes the stripe.
     Taken(Taken),
-    /// It does not know the session, or has gone.
+    /// It does not know the session.
     Unknown,
     Refused(Refusal),
 }
@@ -50,26 +50,21 @@ pub(super) struct Taken {
 }
 
 /// Offers a stripe whose client has said `hello` to a predecessor. Only a session that it knows
-/// counts, so the stripe may join and does not create.
+/// counts, so the stripe may join and does not create. `None` if there is no answer.
 pub(super) async fn offer(
     predecessor: &dyn Predecessor,
     caller: PassedOn,
     hello: &Hello,
-) -> Answer {
-    let Some(mut there) = predecessor.call(caller).await else { return Answer::Unknown };
+) -> Option<Answer> {
+    let mut there = predecessor.call(caller).await?;
     let offered = Hello { kind: HelloKind::Join, ..hello.clone() };
-    let answered = match say(&mut *there, &offered).await {
-        Ok(()) => hear(&mut *there).await.ok(),
-        Err(_) => None,
-    };
-    match answered {
-        None => Answer::Unknown,
-        Some((Hello { kind: HelloKind::Refuse(Refusal::UnknownSession), .. }, _)) => {
-            Answer::Unknown
-        }
-        Some((Hello { kind: HelloKind::Refuse(refusal), .. }, _)) => Answer::Refused(refusal),
-        Some((answer, first)) => Answer::Taken(Taken { there, answer, first }),
-    }
+    say(&mut *there, &offered).await.ok()?;
+    let (answer, first) = hear(&mut *there).await.ok()?;
+    Some(match answer.kind {
+        HelloKind::Refuse(Refusal::UnknownSession) => Answer::Unknown,
+        HelloKind::Refuse(refusal) => Answer::Refused(refusal),
+        _ => Answer::Taken(Taken { there, answer, first }),
+    })
 }
 
 impl Taken {
