@@ -104,7 +104,7 @@ fn combine(
         true => &[][..],
         false => &document.peers[..],
     };
-    invocation.options.keys.listed = peers.iter().map(|(peer, _)| peer.clone()).collect();
+    invocation.options.keys.listed = peers.iter().map(|peer| peer.listed.clone()).collect();
     invocation.options.file = Some(source.path().to_owned());
     let values = values::of(command, source, &stronger, &settings, peers);
     Ok(File { invocation, values })
@@ -150,8 +150,8 @@ impl Merger<'_> {
         let excludes = |setting: &&Setting| ["peers", "plain"].contains(&setting.name.as_str());
         let other = self.document.settings.iter().find(excludes);
         match (self.document.peers.first(), other) {
-            (Some((_, at)), Some(other)) => {
-                Err(self.source.failure(at.clone(), together(&other.name, "[[peers]]")))
+            (Some(peer), Some(other)) => {
+                Err(self.source.failure(peer.span.clone(), together(&other.name, "[[peers]]")))
             }
             _ => Ok(()),
         }

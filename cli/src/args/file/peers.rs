@@ -1,6 +1,6 @@
 //! `[[peers]]`: the list of peers as a part of the file.
 
-use super::settings::{entries, unknown, word};
+use super::settings::{Setting, entries, unknown, word};
 use super::source::Source;
 use crate::failure::Failure;
 use std::ops::Range;
@@ -10,11 +10,16 @@ use striper_runtime::{ListenRule, Rule, RuleError};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The peers, each with its place.
-pub(super) fn read(
-    source: &Source,
-    value: &Spanned<DeValue<'_>>,
-) -> Result<Vec<(Listed, Range<usize>)>, Failure> {
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub listed: Listed,
+    /// Its place in the file.
+    pub span: Range<usize>,
+    /// The words of its rules.
+    pub rules: Vec<Setting>,
+}
+
+pub(super) fn read(source: &Source, value: &Spanned<DeValue<'_>>) -> Result<Vec<Peer>, Failure> {
     let wrong = |at: Range<usize>, cause: &str, cure: &str| {
         source.failure(at, Failure::config(cause, cure))
     };
@@ -24,15 +29,15 @@ pub(super) fn read(
         wrong(value.span(), "peers is a section for each peer", cure)
     };
     let DeValue::Array(list) = value.get_ref() else { return Err(no_tables()) };
-    let mut peers: Vec<(Listed, Range<usize>)> = Vec::new();
+    let mut peers: Vec<Peer> = Vec::new();
     for value in list {
         let DeValue::Table(table) = value.get_ref() else { return Err(no_tables()) };
         let peer = peer(source, table, value.span())?;
-        if peers.iter().any(|(known, _)| known.key == peer.key) {
+        if peers.iter().any(|known| known.listed.key == peer.listed.key) {
             let at = place(table, "key").unwrap_or_else(|| value.span());
             return Err(wrong(at, "this key is listed twice", "remove one of the two peers"));
         }
-        peers.push((peer, value.span()));
+        peers.push(peer);
         if peers.len() > MAX_PEERS {
             let cause = format!("there are more than {MAX_PEERS} peers");
             return Err(wrong(value.span(), &cause, "shorten the list"));
@@ -45,7 +50,7 @@ fn place(table: &DeTable<'_>, name: &str) -> Option<Range<usize>> {
     entries(table).into_iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.span())
 }
 
-fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<Listed, Failure> {
+fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<Peer, Failure> {
     let wrong = |at, error: &KeyError| {
         let cure = match error {
             KeyError::BadName => {
@@ -68,21 +73,30 @@ fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<List
     let (key, at) = required("key")?;
     let key: PublicKey = key.parse().map_err(|error| wrong(at, &error))?;
     let (name, at) = required("name")?;
-    let mut peer = Listed::new(peer_name(&name).map_err(|error| wrong(at, &error))?, key);
+    let mut listed = Listed::new(peer_name(&name).map_err(|error| wrong(at, &error))?, key);
+    let mut words = Vec::new();
     for (key, value) in entries(table) {
         let key_name = key.get_ref().as_ref();
-        let rules = &mut peer.rules;
+        let rules = &mut listed.rules;
         match (key_name, value.get_ref()) {
             ("key" | "name", _) | ("allow-private", DeValue::Boolean(false)) => {}
-            ("allow-private", DeValue::Boolean(true)) => rules.allow_private(),
+            ("allow-private", DeValue::Boolean(true)) => {
+                rules.allow_private();
+                words.push(setting(key_name, "true", value));
+            }
             ("allow-private", _) => {
                 let failure = Failure::config("allow-private takes true or false", "write true");
                 return Err(source.failure(value.span(), failure));
             }
-            ("allow", _) => list(source, "allow", value, |rule: Rule| rules.allow(rule))?,
-            ("deny", _) => list(source, "deny", value, |rule: Rule| rules.deny(rule))?,
+            ("allow", _) => {
+                words.extend(list(source, key_name, value, |rule: Rule| rules.allow(rule))?);
+            }
+            ("deny", _) => {
+                words.extend(list(source, key_name, value, |rule: Rule| rules.deny(rule))?);
+            }
             ("allow-listen", _) => {
-                list(source, "allow-listen", value, |rule: ListenRule| rules.allow_listen(rule))?;
+                let add = |rule: ListenRule| rules.allow_listen(rule);
+                words.extend(list(source, key_name, value, add)?);
             }
             _ => {
                 let names = [&["key", "name"][..], &keywords()].concat();
@@ -90,26 +104,33 @@ fn peer(source: &Source, table: &DeTable<'_>, span: Range<usize>) -> Result<List
             }
         }
     }
-    Ok(peer)
+    Ok(Peer { listed, span, rules: words })
 }
 
-/// Reads one rule, or a list of rules.
+fn setting(name: &str, word: &str, value: &Spanned<DeValue<'_>>) -> Setting {
+    Setting { name: name.to_owned(), value: Some(word.to_owned()), span: value.span() }
+}
+
+/// Reads one rule, or a list of rules. Gives their words.
 fn list<R: FromStr<Err = RuleError>>(
     source: &Source,
     name: &str,
     value: &Spanned<DeValue<'_>>,
     mut add: impl FnMut(R),
-) -> Result<(), Failure> {
+) -> Result<Vec<Setting>, Failure> {
     let values = match value.get_ref() {
         DeValue::Array(list) => list.iter().collect(),
         _ => vec![value],
     };
+    let mut words = Vec::new();
     for value in values {
-        let rule = word(source, name, value)?.parse().map_err(|error: RuleError| {
+        let word = word(source, name, value)?;
+        let rule = word.parse().map_err(|error: RuleError| {
             let cause = format!("{name}: {}", error.cause());
             source.failure(value.span(), Failure::config(cause, error.cure()))
         })?;
         add(rule);
+        words.push(setting(name, &word, value));
     }
-    Ok(())
+    Ok(words)
 }

@@ -3,7 +3,7 @@
 //! A section has the name of its command, and a key the long name of an option or, in small
 //! letters, the name of an operand. So each new option is a key as well.
 
-use super::peers;
+use super::peers::{self, Peer};
 use super::source::Source;
 use crate::args::invocation::Way;
 use crate::args::limits::{Changes, defaults};
@@ -16,7 +16,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use striper_runtime::Target;
-use striper_runtime::keys::Listed;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -57,7 +56,7 @@ pub(super) struct Document {
     /// The name of the command, and its place.
     pub role: Spanned<String>,
     pub settings: Vec<Setting>,
-    pub peers: Vec<(Listed, Range<usize>)>,
+    pub peers: Vec<Peer>,
 }
 
 /// The name of an option or operand as a key. The short form of a command has none.

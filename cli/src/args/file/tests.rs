@@ -197,6 +197,17 @@ fn peers_in_the_file_have_their_names_and_rules() {
         (1, "laptop", KEY.into())
     );
     assert!(listed[0].rules.allows_private() && listed[0].rules.allow_any());
+    let shown = |value: Value| match value {
+        Value { key, value: Some(value), from: From::File(place) } if key.starts_with("peers") => {
+            Some(format!("{key} {value} {place}"))
+        }
+        _ => None,
+    };
+    let values = file(&text, "", &[]).unwrap().values;
+    let shown: Vec<String> = values.into_iter().filter_map(shown).collect();
+    let itself = format!("peers {KEY} laptop x.toml:5");
+    let rules = ["peers.laptop.allow *:80 x.toml:8", "peers.laptop.allow-private true x.toml:9"];
+    assert_eq!(shown, [&itself[..], rules[0], rules[1]]);
     for (options, env) in
         [("--peers=x", &[][..]), ("--plain", &[]), ("", &[("STRIPER_PEERS_FILE", "x")])]
     {
@@ -358,6 +369,7 @@ const MISTAKES: &[(&str, &str, usize, &str, &str, &str)] = &[
     ("server", "[limits]\nsesions = 1", 5, "sesions", "did you mean sessions?", ""),
     ("server", "[limits]\nmemory = 64", 5, "64", "write 64MiB", ""),
     ("server", "peers = \"x\"\n[[peers]]", 5, "[[peers]]", "this peer has no key", ""),
+    ("server", "peers = \"x\"\nPEER", 5, "[[peers]]", "peers and [[peers]] can't", "choose one"),
     ("server", "plain = true\nPEER", 5, "[[peers]]", "plain and [[peers]] can't", "choose one"),
     ("server", "PEERalow = 1", 7, "alow", "a peer has no key alow", "did you mean allow?"),
     ("server", "PEERallow = [\"b\"]", 7, "\"b\"", "allow: the rule has no ports", "b:443"),

@@ -1,5 +1,6 @@
 //! The values that hold with a file, and their sources.
 
+use super::peers::Peer;
 use super::settings::{Setting, key_of, section_of};
 use super::source::Source;
 use super::stronger::{Stronger, limit_name};
@@ -7,7 +8,6 @@ use crate::args::environment;
 use crate::args::limits;
 use clap::{Arg, Command};
 use std::ops::Range;
-use striper_runtime::keys::Listed;
 
 /// One value. An option with several has one of these for each.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ pub(super) fn of(
     source: &Source,
     stronger: &Stronger<'_>,
     settings: &[&Setting],
-    peers: &[(Listed, Range<usize>)],
+    peers: &[Peer],
 ) -> Vec<Value> {
     let mut values = Vec::new();
     for arg in command.get_arguments() {
@@ -52,12 +52,26 @@ pub(super) fn of(
             limits.map(|(name, default)| of_limit(name, default, source, stronger, settings)),
         );
     }
-    values.extend(peers.iter().map(|(peer, at)| Value {
-        key: "peers".into(),
-        value: Some(format!("{} {}", peer.key, peer.name)),
-        from: From::File(source.place(at.start)),
-    }));
+    values.extend(peers.iter().flat_map(|peer| of_peer(peer, source)));
     values
+}
+
+/// A peer, and its rules.
+fn of_peer<'a>(
+    Peer { listed, span, rules }: &'a Peer,
+    source: &'a Source,
+) -> impl Iterator<Item = Value> + 'a {
+    let value = |key, value, span: &Range<usize>| Value {
+        key,
+        value: Some(value),
+        from: From::File(source.place(span.start)),
+    };
+    let itself = value("peers".into(), format!("{} {}", listed.key, listed.name), span);
+    let rules = rules.iter().map(move |rule| {
+        let key = format!("peers.{}.{}", listed.name, rule.name);
+        value(key, rule.value.clone().unwrap_or_default(), &rule.span)
+    });
+    std::iter::once(itself).chain(rules)
 }
 
 fn of_option(
