@@ -119,18 +119,27 @@ fn invocation(options: &Options, ways: &[Way], servers: &[HostPort]) -> Invocati
     Invocation { command, options: options.clone() }
 }
 
+type Prepared = (Option<ProxyUsers>, Option<Keys>, CongestionChoice);
+
 /// Reads and checks what a start needs, but touches nothing.
 pub(crate) fn prepare(
     log: &Log,
     options: &Options,
     ways: &[Way],
     servers: &[HostPort],
-) -> Result<(Option<ProxyUsers>, Option<Keys>, CongestionChoice), Failure> {
+) -> Result<Prepared, Failure> {
+    let prepared = check(options, ways, servers)?;
+    options.keys.begin(log, prepared.1.as_ref())?;
+    Ok(prepared)
+}
+
+/// The failure of settings that are wrong, or do not go together.
+fn check(options: &Options, ways: &[Way], servers: &[HostPort]) -> Result<Prepared, Failure> {
     if ways.iter().any(Way::names_targets) {
         keys::ensure_key(&options.keys, servers)?;
     }
     let users = options.proxy_users.as_deref().map(ProxyUsers::read).transpose()?;
-    Ok((users, options.keys.begin(log)?, congestion::begin(options.congestion.as_deref())?))
+    Ok((users, options.keys.read()?, congestion::begin(options.congestion.as_deref())?))
 }
 
 /// The state, for those who ask.

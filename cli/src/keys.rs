@@ -19,18 +19,17 @@ use striper_runtime::keys::{
 use striper_runtime::{HostPort, Rules};
 
 impl KeyOptions {
-    /// Reads the keys at the start, when at least one peer must be accepted.
-    pub(crate) fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
-        let keys = self.read()?;
-        let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
+    /// Checks the keys at the start, when at least one peer must be accepted.
+    pub(crate) fn begin(&self, log: &Log, keys: Option<&Keys>) -> Result<(), Failure> {
+        let somebody = keys.map_or(Ok(()), Keys::ensure_somebody);
         let file = self.list().or(self.files.first().map(PathBuf::as_path));
         if let (Err(error), Some(file)) = (somebody, file) {
             return Err(Failure::key(file, &error));
         }
-        if let Some(keys) = &keys {
+        if let Some(keys) = keys {
             self.warn_of_own(log, keys);
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// Warns if a list of peers has this side's own key. A list for all machines may have it. More
@@ -53,7 +52,7 @@ impl KeyOptions {
         self.peers.as_deref().or_else(sections)
     }
 
-    fn read(&self) -> Result<Option<Keys>, Failure> {
+    pub(crate) fn read(&self) -> Result<Option<Keys>, Failure> {
         if let (true, Some(peers)) = (self.files.is_empty(), self.list()) {
             return Err(Failure::key(peers, &KeyError::NoKey));
         }

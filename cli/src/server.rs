@@ -126,17 +126,36 @@ async fn bind(
     Ok(listener)
 }
 
+/// The failure if any machine could name targets.
+fn ensure_key(options: &Options, listen: SocketAddr) -> Result<(), Failure> {
+    if options.rules.allow_any() && !listen.ip().is_loopback() {
+        keys::ensure_key_for_rules(&options.keys, listen)?;
+    }
+    Ok(())
+}
+
+type Prepared = (Option<Keys>, Policy, CongestionChoice);
+
 /// Reads and checks what a start needs, but touches nothing.
 pub(crate) fn prepare(
     log: &Log,
     options: &Options,
     listen: SocketAddr,
     target: Option<&HostPort>,
-) -> Result<(Option<Keys>, Policy, CongestionChoice), Failure> {
-    if options.rules.allow_any() && !listen.ip().is_loopback() {
-        keys::ensure_key_for_rules(&options.keys, listen)?;
-    }
-    let keys = options.keys.begin(log)?;
+) -> Result<Prepared, Failure> {
+    let prepared = check(options, listen, target)?;
+    options.keys.begin(log, prepared.0.as_ref())?;
+    Ok(prepared)
+}
+
+/// The failure of settings that are wrong, or do not go together.
+fn check(
+    options: &Options,
+    listen: SocketAddr,
+    target: Option<&HostPort>,
+) -> Result<Prepared, Failure> {
+    ensure_key(options, listen)?;
+    let keys = options.keys.read()?;
     let policy = Policy::new(options.rules.clone(), keys.as_ref());
     policy.ensure_useful(target, &options.keys)?;
     Ok((keys, policy, congestion::begin(options.congestion.as_deref())?))

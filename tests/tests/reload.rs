@@ -167,6 +167,34 @@ fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
 }
 
 #[test]
+fn a_file_is_checked_by_itself_and_with_the_settings_that_need_a_restart() {
+    let folder = TempDir::create();
+    let key = keygen(&folder, "own.key", &[]);
+    let listen = "[[client.forward]]\nlisten = \"127.0.0.1:0\"\n";
+    // Nobody answers there.
+    let elsewhere = |more: &str| format!("[client]\nserver = \"192.0.2.1:1\"\n{more}\n{listen}");
+    let filed = Filed::start(&elsewhere(""));
+    let proxy = "[[client.proxy]]\nlisten = \"127.0.0.1:0\"\n";
+    for (more, parts) in [
+        ("congestion = \"nosuch\"", ["striper.toml: congestion nosuch", "there is no"]),
+        ("key = \"missing\"", ["missing", "No such file"]),
+    ] {
+        filed.fails(&elsewhere(more), &parts);
+    }
+    let keyed = elsewhere(&format!("key = \"{key}\"")) + proxy;
+    filed.fails(&keyed, &["need a key", "these settings need a restart: key; restart the program"]);
+    let told = filed.reload(&elsewhere(&format!("key = \"{key}\"")), "reloaded");
+    assert_eq!(told.text("needs_restart"), "key");
+    let here = filed.folder.write("striper.toml", elsewhere("").replace("192.0.2.1", "127.0.0.1"));
+    let local = Proxy::start_with(&["run", "-f", &here], &[]);
+    let wrong = elsewhere("") + proxy;
+    std::fs::write(&here, &wrong).expect("a file");
+    local.hang_up();
+    let told = local.wait_for("not_reloaded");
+    assert!(told.text("message").contains("need a key: 192.0.2.1:1"), "{told}");
+}
+
+#[test]
 fn a_changed_level_and_format_hold_for_the_log_at_once() {
     let (origin, server, port) = (Origin::start(), server(), Vacant::reserve());
     let text = client(&server, &forward(port.addr(), &origin));
@@ -216,7 +244,7 @@ fn changed_rules_reset_what_they_no_longer_allow_and_spare_the_rest() {
     assert_eq!(filed.changed(&serving(port.addr(), &denied, &[&kept], "")), "target");
     open(places[0], &denied);
     exchange(&local, &target, 100_000..200_000);
-    filed.fails(&serving(port.addr(), &own, &[], "").replace("target", "# target"), &["TARGET"]);
+    filed.fails(&serving(port.addr(), &own, &[], "").replace("target", "# target"), &["no target"]);
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Role for Changing {
         Ok(both?.join(", "))
     }
 
+    fn check(&self, new: &Invocation) -> Result<(), Failure> {
+        match &new.command {
+            Command::Client { ways, servers } => {
+                super::check(&new.options, ways, servers).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>> {
         self.ready(log, plan).boxed_local()
     }

@@ -8,8 +8,8 @@ mod plan;
 
 pub(crate) use plan::{Change, Plan};
 
-use crate::args::Invocation;
-use crate::failure::Failure;
+use crate::args::{Invocation, of_file};
+use crate::failure::{Failure, code};
 use crate::log::{Level, Log};
 use crate::service::Connections;
 use crate::sockets::Sockets;
@@ -27,6 +27,11 @@ pub(crate) trait Role {
     /// Without a file of settings: reads the files of keys and users, each for itself, and logs
     /// that.
     fn reread(&self, log: &Log, now: &Invocation) -> Result<String, Failure>;
+
+    /// The failure of settings that are wrong by themselves, as at a start.
+    fn check(&self, _new: &Invocation) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Opens and reads all that can fail. Nothing has changed before [`Ready::commit`].
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>>;
@@ -103,10 +108,11 @@ impl Reload {
         let inner = &self.0;
         let _turn = inner.turn.lock().await;
         let now = inner.now.borrow().clone();
-        if now.options.file.is_none() {
+        let Some(file) = &now.options.file else {
             return inner.role.reread(&inner.log, &now);
-        }
+        };
         let applied = self.apply(&now).await;
+        let applied = applied.map_err(|failure| of_file(file, now.command.role(), failure));
         if let Err(failure) = &applied {
             let text = format!("not reloaded, and the old settings stay: {failure}");
             inner.log.warn("not_reloaded", text, failure.excerpt_field().as_slice());
@@ -121,11 +127,17 @@ impl Reload {
             let cure = "start it again: it reads its file then";
             return Err(Failure::config("this program is stopping", cure));
         }
-        let mut plan = plan(now, &crate::args::of_process()?);
+        let new = crate::args::of_process()?;
+        let mut plan = plan(now, &new);
+        if !plan.fixed.is_empty() {
+            inner.role.check(&new)?;
+        }
         if inner.sockets.is_replaced() {
             plan.listen_nowhere();
         }
-        let Ready { content, level, commit } = inner.role.prepare(&inner.log, &plan).await?;
+        let ready = inner.role.prepare(&inner.log, &plan).await;
+        let ready = ready.map_err(|failure| until_restart(failure, &plan.fixed));
+        let Ready { content, level, commit } = ready?;
         let places = commit.await;
         let (listening, targets) = inner.role.places();
         inner.running.set_places(listening, targets);
@@ -137,6 +149,16 @@ impl Reload {
         *inner.now.borrow_mut() = plan.next;
         Ok(text)
     }
+}
+
+/// The failure of new settings together with old ones that need a restart.
+fn until_restart(failure: Failure, fixed: &[&str]) -> Failure {
+    if failure.code != code::USAGE || fixed.is_empty() {
+        return failure;
+    }
+    let names = fixed.join(", ");
+    let cause = format!("{}; these settings need a restart: {names}", failure.cause);
+    Failure::usage(cause, "restart the program: with all new settings it can begin")
 }
 
 /// Says in one line what has changed, and what needs a restart.

@@ -1,6 +1,6 @@
 //! The changes of a running server.
 
-use super::{bind, keep, server_options, warn_of_public};
+use super::{bind, ensure_key, keep, server_options, warn_of_public};
 use crate::args::{Command, Invocation, Options};
 use crate::failure::Failure;
 use crate::keys::{self, Read, Reading};
@@ -51,6 +51,15 @@ impl Role for Changing {
         keys::reread(log, &now.options.keys, set)
     }
 
+    fn check(&self, new: &Invocation) -> Result<(), Failure> {
+        match &new.command {
+            Command::Server { listen, target } => {
+                super::check(&new.options, *listen, target.as_ref()).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn prepare<'a>(&'a self, log: &'a Log, plan: &'a Plan) -> Later<'a, Result<Ready, Failure>> {
         self.ready(log, plan).boxed_local()
     }
@@ -68,9 +77,7 @@ impl Changing {
             return Err(Failure::unexpected("these are not the settings of a server"));
         };
         let options = &plan.next.options;
-        if options.rules.allow_any() && !listen.ip().is_loopback() {
-            keys::ensure_key_for_rules(&options.keys, *listen)?;
-        }
+        ensure_key(options, *listen)?;
         let Read { keys, news, level } = self.keys.read(log, &options.keys)?;
         if plan.changes.iter().any(|change| matches!(change, Change::Rules | Change::Target)) {
             let policy = Policy::new(options.rules.clone(), keys.as_ref());
