@@ -8,7 +8,9 @@ use crate::log::Log;
 use sd_notify::NotifyState;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -73,8 +75,13 @@ pub(crate) async fn beat(log: &Log, status: impl Fn() -> String) {
 fn manager() -> Option<&'static Manager> {
     static MANAGER: OnceLock<Option<Manager>> = OnceLock::new();
     let named = || {
-        let path = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty())?;
-        Some(Manager { path: path.into(), state: Mutex::default() })
+        let mut path = std::env::var_os("NOTIFY_SOCKET")?.into_vec();
+        let first = path.first_mut()?;
+        // An abstract socket. Its name for the system begins with a zero.
+        if *first == b'@' {
+            *first = 0;
+        }
+        Some(Manager { path: OsString::from_vec(path).into(), state: Mutex::default() })
     };
     MANAGER.get_or_init(named).as_ref()
 }

@@ -17,7 +17,22 @@ impl Manager {
     fn start() -> Manager {
         let folder = TempDir::create();
         let path = folder.text("notify");
-        let socket = UnixDatagram::bind(&path).expect("a socket");
+        Manager::at(UnixDatagram::bind(&path), path, folder)
+    }
+
+    /// Its socket has a name and no file.
+    #[cfg(target_os = "linux")]
+    fn abstract_one() -> Manager {
+        use std::os::linux::net::SocketAddrExt;
+        let folder = TempDir::create();
+        let name = folder.text("notify");
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name);
+        let socket = address.and_then(|address| UnixDatagram::bind_addr(&address));
+        Manager::at(socket, format!("@{name}"), folder)
+    }
+
+    fn at(socket: std::io::Result<UnixDatagram>, path: String, folder: TempDir) -> Manager {
+        let socket = socket.expect("a socket");
         socket.set_read_timeout(Some(LIMIT)).expect("a socket");
         Manager { socket, path, _folder: folder }
     }
@@ -51,6 +66,15 @@ fn a_service_manager_hears_of_the_start_of_a_reload_and_of_the_stop() {
         assert_eq!(manager.next(), ["STOPPING=1", "STATUS=stopping, 0 connections"]);
         assert_eq!(proxy.exit_code(), Some(0));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_manager_whose_socket_is_abstract_hears_of_the_start() {
+    let (manager, origin) = (Manager::abstract_one(), Origin::start());
+    let args = ["relay", "127.0.0.1:0", &origin.addr().to_string()];
+    let _proxy = Proxy::start_with(&args, &[("NOTIFY_SOCKET", &manager.path)]);
+    assert_eq!(manager.next(), ["READY=1", "STATUS=serving"]);
 }
 
 #[test]
@@ -164,6 +188,13 @@ fn assert_unused(socket: OwnedFd, address: &str, here: &str) {
     assert_eq!(process.wait(LIMIT).and_then(|status| status.code()), Some(6), "{said}");
     assert!(said.contains(&format!("listens on {here}, ")), "{said}");
     assert!(said.contains(&format!("this command on {address}")), "{said}");
+}
+
+#[test]
+fn more_sockets_than_a_process_may_have_are_an_error() {
+    let told = binary::run(&["relay", "127.0.0.1:0", "a:1"], &[("LISTEN_FDS", "30000000")]);
+    assert_eq!(told.code, Some(6), "{told:?}");
+    assert!(told.stderr.contains("LISTEN_FDS=30000000: this process has at most"), "{told:?}");
 }
 
 #[test]

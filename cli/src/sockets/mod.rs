@@ -8,6 +8,7 @@ use channel::Channel;
 use listenfd::ListenFd;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::sockopt::socket_acceptconn;
+use rustix::process::{Resource, getrlimit};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -90,6 +91,7 @@ impl Open for Listener {
 impl Sockets {
     /// Takes what the service manager has opened. No other thread may run yet.
     pub(crate) fn begin() -> Result<Sockets, Failure> {
+        check_count()?;
         let (mut all, mut given) = (ListenFd::from_env(), Vec::new());
         for nth in 0..all.len() {
             given.extend(of_manager(&mut all, nth).map_err(|error| unusable(&error))?);
@@ -281,6 +283,19 @@ impl Sockets {
     /// The process that this one replaces, if there is one.
     pub(crate) fn predecessor(&self) -> Option<Rc<Channel>> {
         self.0.predecessor.borrow().clone()
+    }
+}
+
+/// The failure if there can't be as many sockets as the service manager has opened. Each of them
+/// takes memory.
+fn check_count() -> Result<(), Failure> {
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u64>().ok());
+    match (count, getrlimit(Resource::Nofile).current) {
+        (Some(count), Some(most)) if count > most => Err(Failure::config(
+            format!("LISTEN_FDS={count}: this process has at most {most} open files"),
+            "unset LISTEN_FDS; a service manager sets it to the number of its sockets",
+        )),
+        _ => Ok(()),
     }
 }
 
