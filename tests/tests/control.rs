@@ -199,6 +199,8 @@ fn a_socket_of_a_running_proxy_is_not_taken_and_one_of_a_dead_proxy_is() {
     assert_eq!(state(&folder, "socket")["role"], "relay");
     first.kill();
     fails(&ask(&folder, "socket", &["status"]), 9, "the proxy that had this socket has ended");
+    folder.write("file", "");
+    fails(&ask(&folder, "file", &["status"]), 9, "it is no socket");
     let _second = Proxy::start(&args);
     assert_eq!(state(&folder, "socket")["role"], "relay");
 }

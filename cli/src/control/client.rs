@@ -188,6 +188,9 @@ fn unreachable(path: &Path, error: &io::Error) -> Failure {
         ErrorKind::NotFound => {
             ("there is no such socket".to_owned(), "striper-cli status finds it")
         }
+        ErrorKind::ConnectionRefused if path.is_file() => {
+            ("it is no socket".to_owned(), "name the control socket of a running striper-cli")
+        }
         ErrorKind::ConnectionRefused => {
             ("the proxy that had this socket has ended".to_owned(), "start it again")
         }

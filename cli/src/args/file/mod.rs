@@ -21,7 +21,7 @@ use super::refusal::{self, Line, together};
 use super::spelling::of_all_commands;
 use super::values::{Env, SEE_HELP};
 use crate::failure::{Failure, code};
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use settings::{Document, Setting, arg};
 use source::Source;
 use std::ffi::OsString;
@@ -88,7 +88,7 @@ fn combine(
         is_file: true,
     };
     for name in overrides.iter().filter_map(option) {
-        if arg(command, name).is_none() {
+        if arg(command, name).is_none_or(Arg::is_positional) {
             return Err(refusal::not_taken(&format!("--{name}"), &line));
         }
     }

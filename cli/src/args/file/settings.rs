@@ -5,7 +5,7 @@
 
 use super::peers::{self, Peer};
 use super::source::Source;
-use crate::args::invocation::Way;
+use crate::args::invocation::{Control, Way};
 use crate::args::limits::{Changes, defaults};
 use crate::args::values::{choice, did_you_mean};
 use crate::args::way;
@@ -73,7 +73,10 @@ pub(super) fn read(
 ) -> Result<Document, Failure> {
     let table = DeTable::parse(source.text()).map_err(|error| {
         let cause = error.message().lines().collect::<Vec<_>>().join(", ");
-        let cure = "correct it; a text stands in quotes (TOML, https://toml.io)";
+        let cure = match cause.as_str() {
+            "duplicate key" => "write it once; several values stand in brackets, as in [1, 2]",
+            _ => "correct it; a text stands in quotes (TOML, https://toml.io)",
+        };
         source.failure(error.span().unwrap_or_default(), Failure::config(cause, cure))
     })?;
     let role = role(source, table.get_ref())?;
@@ -123,12 +126,21 @@ fn role(source: &Source, table: &DeTable<'_>) -> Result<Spanned<String>, Failure
             let cure = "make a file for each, and run both";
             Err(source.failure(other.span(), Failure::config(cause, cure)))
         }
-        (None, _) => Err(source.wrong(
-            "there is no section [server], [client] or [relay]",
-            "add the section of the command that this file is for; striper-cli config example \
-             server shows one",
-        )),
+        (None, _) => Err(no_role(source, table)),
     }
+}
+
+fn no_role(source: &Source, table: &DeTable<'_>) -> Failure {
+    let cause = "there is no section [server], [client] or [relay]";
+    for (key, _) in entries(table) {
+        if let Some(near) = did_you_mean(key.get_ref(), &ROLES) {
+            let failure = Failure::config(cause, format!("did you mean [{near}]?"));
+            return source.failure(key.span(), failure);
+        }
+    }
+    let cure = "add the section of the command that this file is for; striper-cli config example \
+                server shows one";
+    source.wrong(cause, cure)
 }
 
 struct Reader<'a> {
@@ -317,7 +329,11 @@ impl<'a> Reader<'a> {
     /// credential stays as it is: keys are looked up there.
     fn full_path(&self, arg: &Arg, word: String) -> String {
         let is_file = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-        let is_path = is_file || word.starts_with("./") || word.starts_with("../");
+        let is_socket = arg.get_value_parser().type_id() == TypeId::of::<Control>();
+        let is_path = is_file
+            || (is_socket && word != "off")
+            || word.starts_with("./")
+            || word.starts_with("../");
         let holds_keys = ["key", "peers"].map(Some).contains(&arg.get_long());
         let is_credential = |folder: &Path| !word.contains('/') && folder.join(&word).exists();
         let is_credential = holds_keys && self.credentials.is_some_and(is_credential);

@@ -122,6 +122,8 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "client a:1 -L 2222 -v --log json",
     ),
     ("client", "[log]\nlevel = \"normal\"", "client a:1 -L 2222"),
+    ("client", "[control]\nsocket = \"x/s\"", "client a:1 -L 2222 --control /etc/striper/x/s"),
+    ("client", "[control]\nsocket = \"off\"", "client a:1 -L 2222 --control off"),
     (
         "",
         "[relay]\n\
@@ -223,6 +225,7 @@ const MISTAKES: &[(&str, &str, usize, &str, &str, &str)] = &[
     ("", "stripes = 4\n[client]", 1, "stripes", "stripes is in no section", "below [client]"),
     ("", "server = 1", 1, "server", "server is a section", "begin the section with [server]"),
     ("", "[client]\nserver = \"a:1\"\n[server]", 3, "server", "can't be in one file", "run both"),
+    ("", "[Server]\nlisten = 1", 1, "Server", "no section [server], [client]", "mean [server]?"),
     ("server", "[clent]", 4, "clent", "no section clent for a server", "the sections with"),
     ("server", "[limit]", 4, "limit", "no section limit", "did you mean limits?"),
     ("client", "stripez = 4", 4, "stripez", "[client] has no key stripez", "did you mean stripes?"),
@@ -376,7 +379,7 @@ const MISTAKES: &[(&str, &str, usize, &str, &str, &str)] = &[
     ("server", "PEERPEER", 8, "\"striper", "listed twice", "remove one"),
     ("server", "[[peers]]\nkey = \"KEY\"\nname = \"a b\"", 6, "\"a b\"", "", "letters, digits"),
     ("server", "a = \"b", 4, "", "line 4", "a text stands in quotes"),
-    ("server", "listen = 1", 4, "listen", "duplicate key", "correct it"),
+    ("server", "listen = 1", 4, "listen", "duplicate key", "write it once"),
 ];
 
 #[test]
@@ -443,6 +446,8 @@ fn a_wrong_option_is_told_as_on_a_command_line() {
         assert_eq!(failure.code, code::USAGE, "{options}");
         assert!(failure.to_string().contains(part), "{options}: {failure}");
     }
+    let failure = fails(&server(""), "--listen=1");
+    assert!(failure.cause.contains("server does not take --listen"), "{failure}");
 }
 
 #[test]
