@@ -2,6 +2,8 @@
 //!
 //! A flow that is over is [concluded](Flows::conclude): only there does it leave the tables.
 
+mod ending;
+mod opening;
 mod requests;
 
 use super::agenda::Kind;
@@ -14,7 +16,7 @@ use super::sweep::Sweep;
 use crate::admission::shedding;
 use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
-use crate::report::{Cut, FlowEnd, FlowReport, OpenError};
+use crate::report::{FlowEnd, FlowReport, OpenError};
 use crate::target::{Opening, Target};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -160,66 +162,6 @@ impl Flows {
         }
     }
 
-    /// Client: there is no session for it now. It waits for one until then.
-    pub(crate) fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
-        let Some(end) = self.ends.get_mut(&token) else { return };
-        end.stage = Stage::Waiting(until);
-        self.waiting.insert(token);
-        self.sweep.need();
-        base.agenda.at(until, token);
-    }
-
-    /// Client: there will be no session for those that wait for one.
-    pub(crate) fn fail_waiting(&mut self, error: &OpenError, stripes: &Stripes, base: &mut Base) {
-        for token in std::mem::take(&mut self.waiting) {
-            self.conclude(token, FlowEnd::NoSession(error.clone()), stripes, base);
-        }
-    }
-
-    /// Asks the session for it.
-    pub(crate) fn ask_for(&mut self, token: Token, engine: &mut Engine) {
-        let Some(end) = self.ends.get_mut(&token) else { return };
-        let request = self.next_request;
-        let opaque = end.ask(request);
-        self.next_request += 1;
-        self.sweep.need();
-        self.opening.insert(request, token);
-        engine.input(Input::FlowOpen { request, opaque });
-    }
-
-    pub(crate) fn ask_for_waiting(&mut self, engine: &mut Engine) {
-        for token in std::mem::take(&mut self.waiting) {
-            self.ask_for(token, engine);
-        }
-    }
-
-    /// Requests that have no answer yet, in their order.
-    pub(crate) fn requests(&self) -> Vec<u64> {
-        let mut requests: Vec<u64> = self.opening.keys().copied().collect();
-        requests.sort_unstable();
-        requests
-    }
-
-    /// The session has said no to a request. Gives the request's flow, if it still exists.
-    pub(crate) fn take_request(&mut self, request: u64) -> Option<Token> {
-        let token = self.opening.remove(&request)?;
-        let end = self.ends.get(&token)?;
-        matches!(end.stage, Stage::Opening(asked) if asked == request).then_some(token)
-    }
-
-    /// The session knows it now.
-    pub(crate) fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
-        let token = self.take_request(request);
-        let Some((token, end)) = token.and_then(|token| Some((token, self.ends.get_mut(&token)?)))
-        else {
-            // Its local pipe has broken meanwhile.
-            return base.engine.defer(Input::FlowReset { flow: id, reason: Reason::Aborted });
-        };
-        end.open(id);
-        self.open.insert(id, token);
-        base.agenda.again(token);
-    }
-
     /// The peer has opened one.
     pub(crate) fn arrive(
         &mut self,
@@ -315,30 +257,6 @@ impl Flows {
         }
     }
 
-    /// It is over: it leaves all tables, and those who wait hear how it ended.
-    pub(crate) fn conclude(
-        &mut self,
-        token: Token,
-        how: FlowEnd,
-        stripes: &Stripes,
-        base: &mut Base,
-    ) {
-        let Some(end) = self.ends.remove(&token) else { return };
-        base.agenda.release(token);
-        self.listeners.remove(&token);
-        self.lingering -= end.lingering;
-        match end.stage {
-            Stage::Open(id) => {
-                self.open.remove(&id);
-            }
-            Stage::Waiting(_) => {
-                self.waiting.remove(&token);
-            }
-            _ => {}
-        }
-        end.conclude(how, base.engine.now(), stripes.carried());
-    }
-
     /// Local pipes that nobody receives from are to be asked whether they have broken. Says when.
     pub(crate) fn next_sweep(&mut self, now: Instant) -> Option<Instant> {
         self.sweep.next(now)
@@ -364,16 +282,6 @@ impl Flows {
         }
     }
 
-    /// Lets go of those that the session has ended with a reset, with all that waits for them.
-    pub(crate) fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
-        let ends = self.ends.iter();
-        let lingering: Vec<(Token, FlowEnd)> =
-            ends.filter_map(|(token, end)| Some((*token, end.lingering_end()?))).collect();
-        for (token, how) in lingering {
-            self.conclude(token, how, stripes, base);
-        }
-    }
-
     pub(crate) fn resume(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.resume()
@@ -394,56 +302,6 @@ impl Flows {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver_fin()
         {
-            base.agenda.unwritten(token);
-        }
-    }
-
-    /// The session has ended it before its time.
-    pub(crate) fn cut(&mut self, id: FlowId, how: FlowEnd, base: &mut Base) {
-        let Some((token, end)) = self.open_mut(id) else { return };
-        self.lingering += end.linger(base.engine.now(), how);
-        self.open.remove(&id);
-        base.agenda.unwritten(token);
-    }
-
-    /// The session has reset it; `cut` is why it ends, if it does.
-    pub(crate) fn reset(&mut self, id: FlowId, reason: Reason, cut: Option<Cut>, base: &mut Base) {
-        // The peer may have reset others just before.
-        let lost = cut.filter(|_| reason == Reason::SessionLost);
-        let is_connection = |token| !self.listeners.contains(token);
-        if lost.is_some() && self.open.get(&id).is_some_and(is_connection) {
-            self.lost += 1;
-        }
-        self.cut(id, lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut), base);
-    }
-
-    /// How many connections the end of the session has reset since the last call.
-    pub(crate) fn take_lost(&mut self) -> usize {
-        std::mem::take(&mut self.lost)
-    }
-
-    /// The session has ended and has no more use for any.
-    pub(crate) fn cut_all(&mut self, why: Cut, base: &mut Base) {
-        for id in self.open.keys().copied().collect::<BTreeSet<_>>() {
-            self.cut(id, FlowEnd::Cut(why), base);
-        }
-    }
-
-    /// Local pipes of flows that the session has done with get a last chance to take their bytes.
-    pub(crate) fn stop_closing(&mut self, how: FlowEnd, base: &mut Base) {
-        for (token, end) in &mut self.ends {
-            if matches!(end.stage, Stage::Closing) {
-                self.lingering += end.linger(base.engine.now(), how.clone());
-                base.agenda.unwritten(*token);
-            }
-        }
-    }
-
-    /// The session has done with it.
-    pub(crate) fn close(&mut self, id: FlowId, base: &mut Base) {
-        if let Some((token, end)) = self.open_mut(id) {
-            end.stage = Stage::Closing;
-            self.open.remove(&id);
             base.agenda.unwritten(token);
         }
     }
@@ -501,170 +359,4 @@ fn broken(end: &LocalEnd, engine: &mut Engine) -> FlowEnd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{base, server};
-    use super::*;
-    use crate::pipe::Received;
-    use crate::pipe::memory::memory_pipe;
-    use std::task::Poll;
-    use std::time::Duration;
-    use striper_core::Role;
-
-    /// Adds a flow from here. Where its token is, and how it ends once it has.
-    fn add(flows: &mut Flows, base: &mut Base) -> (Token, impl FnMut() -> Option<FlowEnd> + use<>) {
-        let (local, _) = memory_pipe();
-        let (report, mut reported) = oneshot();
-        let wanted = Wanted { from: Origin::Local(Box::new(local)), opened: None, report };
-        let token = flows.add(&Target::Default.into(), wanted, &Stripes::default(), base);
-        (token, move || reported.try_take().map(|report: FlowReport| report.end))
-    }
-
-    #[test]
-    fn a_flow_waits_for_a_session_until_its_time_is_over() {
-        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
-        let stripes = Stripes::default();
-        let (token, mut end) = add(&mut flows, &mut base);
-        let (now, second) = (base.engine.now(), Duration::from_secs(1));
-        flows.wait(token, now + second, &mut base);
-        assert!(flows.needs_stripe() && flows.carry_nothing());
-        assert_eq!(base.agenda.next_time(), Some(now + second));
-        flows.step(token, OpenError::TimedOut, &stripes, &mut base);
-        assert_eq!((flows.check_invariants(&base.agenda), end()), (1, None));
-        flows.wait(token, now, &mut base);
-        flows.step(token, OpenError::TimedOut, &stripes, &mut base);
-        assert_eq!(end(), Some(FlowEnd::NoSession(OpenError::TimedOut)));
-        assert_eq!((flows.check_invariants(&base.agenda), base.agenda.len()), (0, 0));
-        assert!(!flows.needs_stripe());
-    }
-
-    #[test]
-    fn a_flow_sends_its_first_bytes_before_it_has_a_local_pipe() {
-        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
-        let stripes = Stripes::default();
-        let ((accepted, mut is_accepted), (report, reported)) = (oneshot(), oneshot());
-        let from = Origin::Early(Bytes::from_static(b"early"), accepted);
-        let token = flows.add(
-            &Target::Default.into(),
-            Wanted { from, opened: None, report },
-            &stripes,
-            &mut base,
-        );
-        flows.ask_for(token, &mut base.engine);
-        flows.opened(0, FlowId(1), &mut base);
-        flows.deliver(FlowId(1), Bytes::from_static(b"answer"), &mut base);
-        let now = base.engine.now();
-        let end = flows.ends.get_mut(&token).unwrap();
-        assert!(matches!(end.recv(3), Given::Chunk(chunk) if chunk == "ear"), "as far as it may");
-        assert!(matches!(end.recv(10), Given::Chunk(chunk) if chunk == "ly"));
-        assert!(matches!(end.recv(10), Given::Nothing));
-        assert_eq!(is_accepted.try_take(), None);
-        flows.accepted(FlowId(1));
-        assert_eq!(is_accepted.try_take(), Some(()));
-        let (local, mut program) = memory_pipe();
-        flows.join(token, Box::new(local), &mut base);
-        let written = flows.ends.get_mut(&token).unwrap().write(now);
-        assert!(matches!(written, Written::Total(FlowId(1), 6)));
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let got = program.poll_recv(&mut cx, 100);
-        assert!(matches!(got, Poll::Ready(Ok(Received::Chunk(chunk))) if chunk == "answer"));
-        drop(reported);
-    }
-
-    #[test]
-    fn a_local_pipe_that_joins_while_its_flow_waits_is_asked_whether_it_has_broken() {
-        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
-        let ((accepted, _accepted), (report, mut reported)) = (oneshot(), oneshot());
-        let from = Origin::Early(Bytes::new(), accepted);
-        let (wanted, stripes) = (Wanted { from, opened: None, report }, Stripes::default());
-        let token = flows.add(&Target::Default.into(), wanted, &stripes, &mut base);
-        let now = base.engine.now();
-        flows.wait(token, now + Duration::from_secs(10), &mut base);
-        let first = flows.next_sweep(now).unwrap();
-        flows.sweep(first, &stripes, &mut base);
-        let (local, program) = memory_pipe();
-        flows.join(token, Box::new(local), &mut base);
-        drop(program);
-        let next = flows.next_sweep(first).expect("it is asked");
-        flows.sweep(next, &stripes, &mut base);
-        let end = reported.try_take().map(|report: FlowReport| report.end);
-        assert_eq!(end, Some(FlowEnd::Reset(Reason::Aborted)));
-    }
-
-    #[test]
-    fn a_flow_without_a_local_pipe_may_be_given_up_while_it_waits() {
-        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
-        let ((accepted, mut is_accepted), (report, mut reported)) = (oneshot(), oneshot());
-        let from = Origin::Early(Bytes::new(), accepted);
-        let wanted = Wanted { from, opened: None, report };
-        let token = flows.add(&Target::Default.into(), wanted, &Stripes::default(), &mut base);
-        flows.abandon(token, &Stripes::default(), &mut base);
-        let report: FlowReport = reported.try_take().unwrap();
-        assert_eq!(report.end, FlowEnd::Reset(Reason::Aborted));
-        assert_eq!((is_accepted.try_take(), base.agenda.len()), (None, 0));
-    }
-
-    #[test]
-    fn an_answer_that_comes_after_the_end_of_its_flow_opens_nothing() {
-        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
-        let [(ended, _), (other, _)] = [(); 2].map(|()| add(&mut flows, &mut base));
-        for token in [ended, other] {
-            flows.ask_for(token, &mut base.engine);
-        }
-        assert_eq!((flows.requests(), flows.carry_nothing()), (vec![0, 1], false));
-        let end = FlowEnd::Reset(Reason::Aborted);
-        flows.conclude(ended, end, &Stripes::default(), &mut base);
-        let (next, _) = add(&mut flows, &mut base);
-        assert_eq!(next, ended, "it has the same token");
-        flows.opened(0, FlowId(4), &mut base);
-        assert!(!flows.carries(FlowId(4)));
-        assert_eq!(flows.take_request(1), Some(other));
-    }
-
-    #[test]
-    fn a_flow_that_asks_for_a_listener_is_no_connection() {
-        let (mut flows, mut base) = (Flows::default(), server());
-        let stripes = Stripes::default();
-        let listen = Target::Listen { number: 1, address: ([127, 0, 0, 1], 0).into() };
-        flows.arrive(FlowId(1), listen.into(), &stripes, &mut base);
-        assert_eq!((flows.len(), flows.carry_nothing(), flows.needs_stripe()), (0, true, true));
-        flows.arrive(FlowId(3), Target::Listener(1).into(), &stripes, &mut base);
-        assert_eq!((flows.len(), flows.carry_nothing()), (1, false));
-        let listener = flows.token(FlowId(1)).unwrap();
-        flows.conclude(listener, FlowEnd::Finished, &stripes, &mut base);
-        assert_eq!((flows.len(), flows.check_invariants(&base.agenda)), (1, 1));
-    }
-
-    #[test]
-    fn a_session_that_ends_counts_the_connections_that_it_has_reset() {
-        let (mut flows, mut base) = (Flows::default(), server());
-        let listen = Target::Listen { number: 1, address: ([127, 0, 0, 1], 0).into() };
-        let targets = [listen, Target::Listener(1), Target::Default];
-        for (flow, target) in (1..).step_by(2).zip(targets) {
-            flows.arrive(FlowId(flow), target.into(), &Stripes::default(), &mut base);
-        }
-        flows.reset(FlowId(5), Reason::Aborted, Some(Cut::Stopped), &mut base);
-        for flow in [1, 3] {
-            flows.reset(FlowId(flow), Reason::SessionLost, Some(Cut::Stopped), &mut base);
-        }
-        assert_eq!((flows.take_lost(), flows.take_lost()), (1, 0));
-    }
-
-    #[test]
-    fn bytes_of_a_flow_that_was_reset_count_until_its_local_pipe_has_them() {
-        let (mut flows, mut base) = (Flows::default(), server());
-        let (stripes, end) = (Stripes::default(), FlowEnd::Reset(Reason::Aborted));
-        for flow in [FlowId(1), FlowId(3)] {
-            flows.arrive(flow, Opening::default(), &stripes, &mut base);
-            flows.deliver(flow, Bytes::from_static(b"bytes"), &mut base);
-            flows.cut(flow, end.clone(), &mut base);
-        }
-        assert_eq!((flows.len(), flows.lingering()), (0, 10));
-        assert_eq!(flows.check_invariants(&base.agenda), 2);
-        // Nobody has answered it, so nothing will take its bytes.
-        let first = base.agenda.next_unwritten().unwrap();
-        flows.write(first, &stripes, &mut base);
-        assert_eq!(flows.lingering(), 5);
-        flows.drop_lingering(&stripes, &mut base);
-        assert_eq!((flows.lingering(), base.agenda.len()), (0, 0));
-    }
-}
+mod tests;
