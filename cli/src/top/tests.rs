@@ -119,6 +119,17 @@ fn both_tables_are_shown_in_each_size_with_and_without_colours() {
 }
 
 #[test]
+fn the_document_shows_the_screen_as_it_is() {
+    let buffer = drawn(&looking(scene::busy()), Palette::Plain, SIZES[0]);
+    let lines = buffer.content.chunks(usize::from(buffer.area.width));
+    let lines = lines.map(|line| line.iter().map(Cell::symbol).collect::<String>());
+    let screen: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+    let document = include_str!("../../../docs/top.md");
+    let shown = document.split("```\n").nth(1).unwrap();
+    assert!(screen.join("\n").starts_with(shown), "docs/top.md differs from {screen:#?}");
+}
+
+#[test]
 fn a_slow_flow_is_explained() {
     let mut model = looking(scene::busy());
     press(&mut model, b"j\r");
