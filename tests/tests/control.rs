@@ -237,9 +237,13 @@ fn a_proxy_is_found_if_it_is_the_only_one_and_named_if_not() {
     let found = run(&["status"], &home).success();
     assert!(found.contains(&first.addr().to_string()), "{found}");
     let second = relay(&[]);
-    let several = run(&["status"], &home);
-    fails(&several, 2, "2 proxies run here");
-    assert!([&first, &second].iter().all(|it| several.stderr.contains(&it.addr().to_string())));
+    // A proxy that does not answer within half a second is named without its address.
+    let names_both = |_| {
+        let several = run(&["status"], &home);
+        fails(&several, 2, "2 proxies run here");
+        [&first, &second].iter().all(|it| several.stderr.contains(&it.addr().to_string()))
+    };
+    assert!((0..20).any(names_both));
     first.kill();
     assert!(run(&["status"], &home).success().contains(&second.addr().to_string()));
     drop(second);
