@@ -195,6 +195,18 @@ fn a_file_is_checked_by_itself_and_with_the_settings_that_need_a_restart() {
 }
 
 #[test]
+fn a_file_for_another_command_changes_nothing() {
+    let ([own, named], port) = ([(); 2].map(|()| Origin::start()), Vacant::reserve());
+    let filed = Filed::start(&serving(port.addr(), &own, &[&named], ""));
+    let way = format!("127.0.0.1:0:{}", named.addr());
+    let client = Proxy::start(&["client", &port.addr().to_string(), "-L", &way]);
+    let (local, target) = client.open(&named);
+    let other = format!("[relay]\nlisten = \"127.0.0.1:0\"\nconnect = \"{}\"\n", own.addr());
+    filed.fails(&other, &["the file is for a relay now, and this is a server"]);
+    exchange(&local, &target, 10..100_000);
+}
+
+#[test]
 fn a_changed_level_and_format_hold_for_the_log_at_once() {
     let (origin, server, port) = (Origin::start(), server(), Vacant::reserve());
     let text = client(&server, &forward(port.addr(), &origin));

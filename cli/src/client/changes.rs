@@ -56,7 +56,7 @@ impl Role for Changing {
 impl Changing {
     async fn ready(&self, log: &Log, plan: &Plan) -> Result<Ready, Failure> {
         let Command::Client { ways, servers } = &plan.next.command else {
-            return Err(Failure::unexpected("these are not the settings of a client"));
+            return Err(plan.of_another("client"));
         };
         let options = &plan.next.options;
         if ways.iter().any(Way::names_targets) {

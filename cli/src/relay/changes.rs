@@ -30,7 +30,7 @@ impl Role for Changing {
 impl Changing {
     async fn ready(&self, log: &Log, plan: &Plan) -> Result<Ready, Failure> {
         let Command::Relay { target, framing, .. } = &plan.next.command else {
-            return Err(Failure::unexpected("these are not the settings of a relay"));
+            return Err(plan.of_another("relay"));
         };
         let terms = Terms {
             target: target.clone(),

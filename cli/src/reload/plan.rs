@@ -2,6 +2,7 @@
 //! can't change before a restart.
 
 use crate::args::{Command, Framing, Invocation, KeyOptions, Options, Way};
+use crate::failure::Failure;
 use crate::log::{LogFormat, Verbosity};
 use std::fmt;
 use std::net::SocketAddr;
@@ -93,6 +94,14 @@ impl Plan {
         })
     }
 
+    /// The failure of a program of this role: it can't become another one, and settings that the
+    /// other one does not have would be lost.
+    pub(crate) fn of_another(&self, role: &str) -> Failure {
+        let other = self.next.command.role();
+        let cause = format!("the file is for a {other} now, and this is a {role}");
+        Failure::config(cause, format!("write the section [{role}] again, or start a new program"))
+    }
+
     /// Another process listens: nothing is opened here, and all is closed.
     pub(crate) fn listen_nowhere(&mut self) {
         let is_place = |change: &Change| {
@@ -153,7 +162,8 @@ fn commands(plan: &mut Plan, old: &Command, new: &mut Command) {
             plan.note(old_target, target, Change::Target);
             plan.note(old_framing, framing, Change::Framing(*framing));
         }
-        _ => plan.fix("the command", old, new),
+        // A role refuses the settings of another one.
+        _ => {}
     }
 }
 
@@ -353,8 +363,6 @@ mod tests {
             ),
             ("server 0 a:1", "server 0 a:1 -k k", "key", "server 0 a:1"),
             ("server 0 a:1 -k k", "server 0 a:1", "key", "server 0 a:1 -k k"),
-            ("server 0 a:1", "client s:1 -D 0", "the command", "server 0 a:1"),
-            ("relay 0 a:1", "server 0 a:1", "the command", "relay 0 a:1"),
         ] {
             let plan = planned(old, new);
             assert_eq!(plan.fixed, [fixed], "{old} {new}");

@@ -74,7 +74,7 @@ impl Role for Changing {
 impl Changing {
     async fn ready(&self, log: &Log, plan: &Plan) -> Result<Ready, Failure> {
         let Command::Server { listen, target } = &plan.next.command else {
-            return Err(Failure::unexpected("these are not the settings of a server"));
+            return Err(plan.of_another("server"));
         };
         let options = &plan.next.options;
         ensure_key(options, *listen)?;
