@@ -19,7 +19,7 @@ impl Options {
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options {
             bugs: Vec::new(),
-            limit: 60,
+            limit: 120,
             jobs: all_cores(),
             list: false,
             help: false,

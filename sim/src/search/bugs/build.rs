@@ -23,18 +23,32 @@ pub fn program() -> Result<PathBuf, String> {
     let mut sources = read(root)?;
     plant(&super::all()?, &mut sources)?;
     write(&folder.join("source"), &sources)?;
+    // As quick to build, or as fast, as this program.
+    let (profile, output) =
+        if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
     eprintln!("building the simulator with planted bugs in {}", folder.display());
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--quiet", "--locked", "-p", "sim", "--features", "planted"])
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // The outer cargo's, if there is one. `ring` is built again whenever these change.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo
+        .args(["build", "--profile", profile, "--quiet", "--locked"])
+        .args(["-p", "sim", "--features", "planted"])
         .args(["--config", "profile.release.lto=false"])
         .current_dir(folder.join("source"))
         .env("CARGO_TARGET_DIR", folder.join("target"))
+        // The packages below ours are there already: cargo from 1.91 on takes them.
+        .env("CARGO_BUILD_BUILD_DIR", target)
         .status()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     if !status.success() {
         return Err("the simulator with planted bugs does not build".into());
     }
-    Ok(folder.join("target/release/sim"))
+    Ok(folder.join("target").join(output).join("sim"))
 }
 
 pub fn plant(bugs: &[Bug], sources: &mut Sources) -> Result<(), String> {
