@@ -1,5 +1,5 @@
 //! A client and a server on loopback, as programs use them. The tests of the program cover the
-//! rest: tests/tests/{passing,stripe_death,restarts,stopping,no_server}.rs.
+//! rest: tests/tests/proxy/{passing,stripe_death,restarts,stopping,no_server}.rs.
 
 mod common;
 

@@ -12,10 +12,11 @@ use std::time::Duration;
 /// The path of `striper-cli`, of the same profile as the running program and up to date.
 ///
 /// `cargo test --workspace` builds it before any test begins, for the tests of its own package. A
-/// run of a single test does not, so each process calls cargo once.
+/// run of a single test does not, so each process calls cargo once, unless `TESTED_STRIPER_CLI`
+/// names the program. The program itself would warn of a name that begins with `STRIPER_`.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| env::var_os("STRIPER_CLI").map_or_else(build, PathBuf::from))
+    PATH.get_or_init(|| env::var_os("TESTED_STRIPER_CLI").map_or_else(build, PathBuf::from))
 }
 
 /// Runs `striper-cli` to its end, with only these of its environment variables.

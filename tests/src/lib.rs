@@ -13,9 +13,9 @@
 //! - A process ends when its value is dropped, also when a test fails. A failing test prints the
 //!   logs, and an error in a log fails the test.
 //!
-//! The program is the one that `cargo test --workspace` builds, see [`binary::path`]. `STRIPER_CLI`
-//! names another program. A test that can't run here says so with [`skip`], and the test
-//! command ends with a list of them.
+//! The program is the one that `cargo test --workspace` builds, see [`binary::path`].
+//! `TESTED_STRIPER_CLI` names another program. A test that can't run here says so with [`skip`],
+//! and the test command ends with a list of them.
 
 pub mod binary;
 pub mod capture;

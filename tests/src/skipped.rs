@@ -43,7 +43,7 @@ fn take_from(file: &Path) -> Vec<String> {
     lines
 }
 
-/// The executable and the test, as `real_programs::rsync_copies_a_tree`.
+/// The executable and the test, as `described::real_programs::rsync_copies_a_tree`.
 fn name() -> String {
     let path = env::current_exe().expect("a running test");
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -127,7 +127,7 @@ mod tests {
         assert!(!is_test("fn f"));
         for (path, expected) in [
             ("tests/src/lib.rs", false),
-            ("tests/tests/keys.rs", true),
+            ("tests/tests/proxy/keys.rs", true),
             ("core/src/wire/tests.rs", true),
             ("core/src/wire/tests/a.rs", true),
             ("core/tests/a.rs", true),

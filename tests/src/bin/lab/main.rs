@@ -116,7 +116,7 @@ fn prepare(args: &Args) -> Result<Programs, String> {
 /// beside it.
 fn program(args: &Args) -> Result<PathBuf, String> {
     let beside = || Some(env::current_exe().ok()?.with_file_name("striper-cli"));
-    let named = args.bin.clone().or_else(|| env::var_os("STRIPER_CLI").map(PathBuf::from));
+    let named = args.bin.clone().or_else(|| env::var_os("TESTED_STRIPER_CLI").map(PathBuf::from));
     let bin = match named {
         Some(bin) => bin,
         None if env::var_os("CARGO").is_some() => striper_tests::binary::path().to_owned(),

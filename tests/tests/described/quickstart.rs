@@ -32,7 +32,7 @@ const BLOCKS: [&str; 16] = [
 ];
 
 fn document() -> Document {
-    Document::new(include_str!("../../docs/QUICKSTART.md"))
+    Document::new(include_str!("../../../docs/QUICKSTART.md"))
 }
 
 fn lines<const N: usize>(with: &str) -> [String; N] {
@@ -204,7 +204,7 @@ fn two_sites_reach_servers_of_each_other_over_one_client() {
     }
 }
 
-const ROUTER: &str = "a_router_carries_the_connections_of_the_machines_behind_it";
+const ROUTER: &str = "quickstart::a_router_carries_the_connections_of_the_machines_behind_it";
 
 /// An address that stands for one elsewhere (RFC 5737).
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);

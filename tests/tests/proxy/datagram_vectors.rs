@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use striper_core::datagram::{DatagramError, Decoder, header};
 
-const FILE: &str = include_str!("../golden/datagrams.txt");
+const FILE: &str = include_str!("../../golden/datagrams.txt");
 
 /// Streams are cut in two at each place this close to their beginning and their end.
 const EDGE: usize = 300;

@@ -11,7 +11,7 @@ fn world(stripes: usize) -> World {
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    setup.repeat = format!("cargo test -p striper-tests --test simulated_death {test}");
+    setup.repeat = format!("cargo test -p striper-tests --test simulated {test}");
     World::new(setup)
 }
 

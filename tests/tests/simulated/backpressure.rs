@@ -11,7 +11,7 @@ fn setup(stripes: usize, rate: Rate) -> Setup {
     let mut setup = Setup::capped(1, &vec![rate; stripes], Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    setup.repeat = format!("cargo test -p striper-tests --test simulated_backpressure {test}");
+    setup.repeat = format!("cargo test -p striper-tests --test simulated {test}");
     setup
 }
 

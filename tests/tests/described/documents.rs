@@ -12,10 +12,10 @@ use striper_tests::desk::{Desk, localhost, vacant};
 use striper_tests::document::{Document, with};
 use striper_tests::{Finished, Origin, Program, Route, Sshd, connect, exchange, skip, start_until};
 
-const TUNING: &str = include_str!("../../docs/TUNING.md");
-const TROUBLESHOOTING: &str = include_str!("../../docs/TROUBLESHOOTING.md");
-const LOG: &str = include_str!("../../docs/LOG.md");
-const WIRE: &str = include_str!("../../docs/wire.md");
+const TUNING: &str = include_str!("../../../docs/TUNING.md");
+const TROUBLESHOOTING: &str = include_str!("../../../docs/TROUBLESHOOTING.md");
+const LOG: &str = include_str!("../../../docs/LOG.md");
+const WIRE: &str = include_str!("../../../docs/wire.md");
 
 fn lines<const N: usize>(text: &str, with: &str) -> [String; N] {
     Document::new(text).lines(with)

@@ -10,7 +10,7 @@ fn setup(caps: &[Rate]) -> Setup {
     let mut setup = Setup::capped(1, caps, Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    setup.repeat = format!("cargo test -p striper-tests --test simulated_transfer {test}");
+    setup.repeat = format!("cargo test -p striper-tests --test simulated {test}");
     setup
 }
 

@@ -14,7 +14,7 @@ fn world() -> World {
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    setup.repeat = format!("cargo test -p striper-tests --test simulated_close {test}");
+    setup.repeat = format!("cargo test -p striper-tests --test simulated {test}");
     World::new(setup)
 }
 

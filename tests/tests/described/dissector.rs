@@ -74,7 +74,7 @@ const FIELDS: [&str; 31] = [
 
 /// The lines of the worked example in PROTOCOL.md: who says the bytes, and what they mean.
 fn example() -> (Said, Vec<String>) {
-    let text = include_str!("../../PROTOCOL.md");
+    let text = include_str!("../../../PROTOCOL.md");
     let (_, block) = text.split_once("```hex\n").expect("an example");
     let (block, _) = block.split_once("```").expect("its end");
     let (mut said, mut meanings) = (Said::new(), Vec::new());

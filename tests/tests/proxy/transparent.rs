@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use striper_tests::{Finished, Origin, Program, Proxy, expect_reset_at, skip};
 
-const SELF: &str = "redirected_connections_reach_the_address_that_they_were_meant_for";
+const SELF: &str = "transparent::redirected_connections_reach_the_address_that_they_were_meant_for";
 
 /// An address that stands for one elsewhere (RFC 5737).
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);

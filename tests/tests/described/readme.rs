@@ -33,7 +33,7 @@ const BLOCKS: [&str; 14] = [
 const LAST_BLOCK: &str = "ssh -p 11111";
 
 fn document() -> Document {
-    Document::section(include_str!("../../README.md"), "Use it")
+    Document::section(include_str!("../../../README.md"), "Use it")
 }
 
 fn lines<const N: usize>(with: &str) -> [String; N] {
