@@ -179,5 +179,5 @@ fn look(round: u64, begin: &dyn Fn(u64)) -> Option<(&'static str, String)> {
             let route = *steady::ROUTES.get(round as usize)?;
             steady(&|| steady::check_goodput(route))
         })
-        .or_else(|| hunt("large", 1, &|seed| swarm(seed, Size::Large)))
+        .or_else(|| hunt("large", 3, &|seed| swarm(seed, Size::Large)))
 }
