@@ -48,7 +48,7 @@ const WAYS: [Table; 4] = [
         option: "listen",
         name: "forward",
         is_set: true,
-        lines: "listen = 2222\ntarget = \"db:22\"",
+        lines: "listen = 2222\n# target = \"db:22\"",
     },
     Table { option: "proxy", name: "proxy", is_set: false, lines: "listen = 1080" },
     Table { option: "transparent", name: "transparent", is_set: false, lines: "listen = 1081" },
@@ -216,6 +216,14 @@ mod tests {
             }
         }
         std::fs::remove_file(file).expect("the file");
+    }
+
+    /// The server's example has a target, and no rules for those that clients name.
+    #[test]
+    fn the_client_of_the_example_leaves_the_target_to_the_server() {
+        let sets = |role, key: &str| example(role).lines().any(|line| line.starts_with(key));
+        assert!(sets("server", "target = ") && !sets("server", "allow = "));
+        assert!(!sets("client", "target = "));
     }
 
     #[test]

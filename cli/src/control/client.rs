@@ -71,7 +71,7 @@ fn nobody(named: Option<&Path>, found: &[PathBuf], searched: &[String]) -> Failu
     };
     let cure = if found.is_empty() {
         format!(
-            "start one, ask as the user who runs it, or name its socket (--control); searched: {}",
+            "start one, ask as the user who runs it, or write its socket last; searched: {}",
             searched.join(", ")
         )
     } else {
@@ -188,7 +188,7 @@ fn unreachable(path: &Path, error: &io::Error) -> Failure {
         ErrorKind::NotFound => {
             ("there is no such socket".to_owned(), "striper-cli status finds it")
         }
-        ErrorKind::ConnectionRefused if path.is_file() => {
+        ErrorKind::ConnectionRefused if path.is_file() || path.is_dir() => {
             ("it is no socket".to_owned(), "name the control socket of a running striper-cli")
         }
         ErrorKind::ConnectionRefused => {

@@ -25,7 +25,8 @@ pub(super) fn check(term: Option<&str>) -> Result<(), Failure> {
         [(isatty(stdin()), "standard input"), (isatty(stdout()), "standard output")]
     {
         if !is_terminal {
-            return Err(Failure::usage(format!("top needs a terminal, but {name} is none"), cure));
+            let cause = format!("top needs a terminal, but {name} is not one");
+            return Err(Failure::usage(cause, cure));
         }
     }
     if term == Some("dumb") {

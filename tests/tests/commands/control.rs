@@ -200,7 +200,10 @@ fn a_socket_of_a_running_proxy_is_not_taken_and_one_of_a_dead_proxy_is() {
     first.kill();
     fails(&ask(&folder, "socket", &["status"]), 9, "the proxy that had this socket has ended");
     folder.write("file", "");
-    fails(&ask(&folder, "file", &["status"]), 9, "it is no socket");
+    fs::create_dir(folder.text("folder")).unwrap();
+    for other in ["file", "folder"] {
+        fails(&ask(&folder, other, &["status"]), 9, "it is no socket");
+    }
     let _second = Proxy::start(&args);
     assert_eq!(state(&folder, "socket")["role"], "relay");
 }

@@ -130,7 +130,7 @@ fn a_signal_ends_it_and_gives_the_terminal_back() {
 fn without_a_terminal_or_a_proxy_it_says_so() {
     let nowhere = run(&["top"], &[]);
     assert_eq!(nowhere.code, Some(2), "{nowhere:?}");
-    assert!(nowhere.stderr.contains("standard input is none"), "{nowhere:?}");
+    assert!(nowhere.stderr.contains("standard input is not one"), "{nowhere:?}");
     assert!(nowhere.stderr.contains("striper-cli status"), "{nowhere:?}");
     let terminal = Terminal::open(80, 24);
     let folder = TempDir::create();
